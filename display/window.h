@@ -1,0 +1,60 @@
+/*
+ * The guest's window: SDL2 and OpenGL on the main thread, nothing else.
+ *
+ * It never takes vm->lock and never waits for the guest. What the user does goes out through struct window_client,
+ * whose calls are made on the main thread and must return at once (they post to the I/O loop). What the machine has
+ * to say comes in through the window_post_* calls, from any thread.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "../input/router.h"
+#include "scanout.h"
+
+enum window_command {
+	WINDOW_POWER_BUTTON,
+	WINDOW_POWER_OFF,
+	WINDOW_RESET,
+	WINDOW_PAUSE,
+	WINDOW_RESUME,
+	WINDOW_SCREENSHOT,
+	WINDOW_DETACH, /* close the window, the guest keeps running */
+};
+
+struct window_client {
+	void (*input)(void *opaque, const struct input_event *events, unsigned count);
+	void (*release_all)(void *opaque); /* focus was lost */
+	void (*command)(void *opaque, enum window_command command);
+	void *opaque;
+};
+
+/* What the guest is doing, as far as the user should see. */
+enum window_guest_state {
+	WINDOW_GUEST_RUNNING,
+	WINDOW_GUEST_PAUSED,
+	WINDOW_GUEST_CRASHED, /* stopped by an error; message tells */
+	WINDOW_GUEST_TROUBLE, /* paused until the user mends something (disk full); message tells */
+};
+
+struct window;
+
+/*
+ * Main thread. The window shows scanout under the machine's name. Where OpenGL is missing it draws with SDL's software
+ * renderer and says so in the log. Error: no display, and what to do (--headless).
+ */
+struct window *window_new(const char *name, struct scanout *scanout, const struct window_client *client,
+			  GError **error);
+/* Main thread: runs until window_post_quit() or WINDOW_DETACH. */
+void window_run(struct window *window);
+void window_free(struct window *window);
+
+/* Any thread. message: NULL or a text for the user, copied. */
+void window_post_state(struct window *window, enum window_guest_state state, const char *message);
+void window_post_leds(struct window *window, unsigned leds);
+/* Kinds (enum input_kind) that the guest takes: with a tablet there is no grab of the pointer. */
+void window_post_kinds(struct window *window, unsigned kinds);
+/* A short notice on the picture, such as where a screenshot was saved. */
+void window_post_notice(struct window *window, const char *text);
+void window_post_quit(struct window *window);

@@ -1,0 +1,66 @@
+/*
+ * machine.conf: the description of one machine, read and written as a GKeyFile (shared with the manager).
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum config_disk_kind {
+	CONFIG_DISK, /* hard disk */
+	CONFIG_CD,
+};
+
+struct config_disk {
+	enum config_disk_kind kind;
+	char *path; /* absolute, or relative to the machine's folder; NULL: empty CD drive */
+	bool read_only;
+	bool cache_none;
+	bool ssd; /* tell the guest that it does not rotate, and that it takes TRIM */
+	char *serial; /* NULL: derived */
+};
+
+#define CONFIG_DISKS 6 /* ports of the AHCI controller */
+
+enum config_serial_kind {
+	CONFIG_SERIAL_NONE,
+	CONFIG_SERIAL_LOG,    /* serial.log in the machine's folder */
+	CONFIG_SERIAL_PTY,
+	CONFIG_SERIAL_SOCKET, /* serial.sock beside the control socket */
+};
+
+enum config_boot {
+	CONFIG_BOOT_DISK_FIRST,
+	CONFIG_BOOT_CD_FIRST,
+};
+
+struct machine_config {
+	char *folder; /* absolute */
+	char *name;   /* for people; NULL: the folder's name */
+	char *uuid;
+	unsigned cpus;
+	uint64_t memory; /* bytes */
+	enum config_boot boot;
+	bool boot_menu; /* firmware's menu waits for a key */
+	uint64_t vram;  /* bytes, power of two */
+	unsigned display_width, display_height; /* preferred mode (EDID) */
+	enum config_serial_kind serial;
+	bool has_disk[CONFIG_DISKS];
+	struct config_disk disks[CONFIG_DISKS]; /* by AHCI port */
+	/* Boots this uncompressed ELF kernel instead of firmware; for tests. NULL: firmware. */
+	char *kernel, *initrd, *command_line;
+	/* Optional ROM images instead of the distribution's packages. */
+	char *firmware_path, *vga_rom_path;
+	GKeyFile *file; /* as read: unknown keys survive machine_config_save() */
+};
+
+/* Reads folder/machine.conf; the error names file, line or key, and what is allowed there. */
+struct machine_config *machine_config_load(const char *folder, GError **error);
+/* Writes to a temporary file, syncs and renames. */
+bool machine_config_save(struct machine_config *config, GError **error);
+void machine_config_free(struct machine_config *config);
+/* Absolute path of a file named in the configuration. Free with g_free(). */
+char *machine_config_path(const struct machine_config *config, const char *path);
+/* $XDG_RUNTIME_DIR/oriel/<machine>.sock. Free with g_free(). */
+char *machine_config_socket_path(const struct machine_config *config);

@@ -1,0 +1,159 @@
+#include "memory.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define VGA_WINDOW 0xA0000ull
+#define PAM_START 0xC0000ull
+#define PAM_END 0x100000ull
+
+static bool reserve_ram(struct memory *memory, GError **error)
+{
+	void *ram;
+
+	memory->fd = memfd_create("guest-ram", MFD_CLOEXEC);
+	if (memory->fd < 0 || ftruncate(memory->fd, (off_t)memory->ram_size) < 0) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM, "Cannot reserve %" G_GUINT64_FORMAT
+			    " MiB of guest memory: %s. Give the machine less memory", memory->ram_size >> 20,
+			    g_strerror(errno));
+		return false;
+	}
+	ram = mmap(NULL, memory->ram_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memory->fd, 0);
+	if (ram == MAP_FAILED) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM, "Cannot map %" G_GUINT64_FORMAT
+			    " MiB of guest memory: %s. Give the machine less memory", memory->ram_size >> 20,
+			    g_strerror(errno));
+		return false;
+	}
+	memory->ram = ram;
+	/* Best effort: huge pages make nested page tables cheaper; guest pages in core dumps help nobody. */
+	madvise(ram, memory->ram_size, MADV_HUGEPAGE);
+	madvise(ram, memory->ram_size, MADV_DONTDUMP);
+	return true;
+}
+
+bool memory_init(struct memory *memory, struct hypervisor *hv, uint64_t ram_size, GError **error)
+{
+	g_assert(ram_size >= PAM_END && ram_size % MEMORY_PAGE == 0);
+	memset(memory, 0, sizeof *memory);
+	memory->hv = hv;
+	memory->fd = -1;
+	memory->ram_size = ram_size;
+	memory->low_size = MIN(ram_size, MEMORY_LOW_MAX);
+	memory->high_size = ram_size - memory->low_size;
+	for (unsigned i = 0; i < MEMORY_SLOTS; i++)
+		memory->slots[i].id = i;
+	if (!reserve_ram(memory, error))
+		return false;
+	if (!memory_map(memory, 0, VGA_WINDOW, memory->ram, 0) ||
+	    (memory->low_size > PAM_END &&
+	     !memory_map(memory, PAM_END, memory->low_size - PAM_END, memory->ram + PAM_END, 0)) ||
+	    (memory->high_size &&
+	     !memory_map(memory, MEMORY_HIGH_BASE, memory->high_size, memory->ram + memory->low_size, 0))) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM, "KVM did not accept %" G_GUINT64_FORMAT
+			    " MiB of guest memory. Give the machine less memory", ram_size >> 20);
+		return false;
+	}
+	return true;
+}
+
+void memory_finish(struct memory *memory)
+{
+	for (unsigned i = 0; i < MEMORY_SLOTS; i++)
+		memory_unmap(memory, &memory->slots[i]);
+	if (memory->ram)
+		munmap(memory->ram, memory->ram_size);
+	if (memory->fd >= 0)
+		close(memory->fd);
+	memory->ram = NULL;
+	memory->fd = -1;
+}
+
+static bool inside(uint64_t gpa, uint64_t length, uint64_t base, uint64_t size)
+{
+	return gpa >= base && gpa - base <= size && length <= size - (gpa - base);
+}
+
+void *memory_ptr(const struct memory *memory, uint64_t gpa, uint64_t length)
+{
+	if (inside(gpa, length, PAM_START, memory->low_size - PAM_START) || inside(gpa, length, 0, VGA_WINDOW))
+		return memory->ram + gpa;
+	if (inside(gpa, length, MEMORY_HIGH_BASE, memory->high_size))
+		return memory->ram + memory->low_size + (gpa - MEMORY_HIGH_BASE);
+	return NULL;
+}
+
+bool memory_read(const struct memory *memory, uint64_t gpa, void *buffer, uint64_t length)
+{
+	const void *ram = memory_ptr(memory, gpa, length);
+
+	if (ram)
+		memcpy(buffer, ram, length);
+	return ram != NULL;
+}
+
+bool memory_write(const struct memory *memory, uint64_t gpa, const void *buffer, uint64_t length)
+{
+	void *ram = memory_ptr(memory, gpa, length);
+
+	if (ram)
+		memcpy(ram, buffer, length);
+	return ram != NULL;
+}
+
+struct memory_slot *memory_map(struct memory *memory, uint64_t gpa, uint64_t size, void *host, unsigned flags)
+{
+	struct memory_slot *unused = NULL;
+
+	if (size == 0 || (gpa | size | (uintptr_t)host) % MEMORY_PAGE || gpa + size < gpa)
+		return NULL;
+	for (unsigned i = 0; i < MEMORY_SLOTS; i++) {
+		struct memory_slot *slot = &memory->slots[i];
+
+		if (slot->size == 0) {
+			if (!unused)
+				unused = slot;
+		} else if (gpa < slot->gpa + slot->size && slot->gpa < gpa + size) {
+			return NULL;
+		}
+	}
+	if (!unused)
+		return NULL;
+	unused->gpa = gpa;
+	unused->size = size;
+	unused->host = host;
+	unused->flags = flags;
+	if (memory->hv->ops->set_slot(memory->hv, unused))
+		return unused;
+	unused->size = 0;
+	return NULL;
+}
+
+void memory_unmap(struct memory *memory, struct memory_slot *slot)
+{
+	if (slot->size == 0)
+		return;
+	slot->size = 0;
+	memory->hv->ops->set_slot(memory->hv, slot);
+}
+
+bool memory_set_flags(struct memory *memory, struct memory_slot *slot, unsigned flags)
+{
+	struct memory_slot old = *slot;
+
+	if (slot->flags == flags)
+		return true;
+	/* KVM changes dirty logging in place, but a slot becomes read-only, or stops being it, only when made anew. */
+	if ((old.flags ^ flags) & MEMORY_READONLY)
+		memory_unmap(memory, slot);
+	slot->size = old.size;
+	slot->flags = flags;
+	return memory->hv->ops->set_slot(memory->hv, slot);
+}
+
+bool memory_sync_dirty(struct memory *memory, const struct memory_slot *slot, uint64_t *bitmap)
+{
+	return memory->hv->ops->get_dirty(memory->hv, slot, bitmap);
+}
