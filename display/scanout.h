@@ -65,16 +65,29 @@ struct scanout {
 	GMutex lock;
 	struct scanout_picture picture;
 	GPtrArray *listeners;
+	void (*watch_changed)(void *producer);
+	void *producer;
 };
 
 void scanout_init(struct scanout *scanout);
+/* All listeners are removed by then. */
 void scanout_finish(struct scanout *scanout);
 
-/* Producer: replaces the picture (takes its own reference to memory); everything is damaged. serial is filled in. */
+/*
+ * Producer: watch_changed is called when the first listener came or the last one went, on any thread with
+ * scanout->lock held: it may only wake somebody (loop_call()), who then asks scanout_watched(). NULL: no more calls
+ * once this returns.
+ */
+void scanout_set_producer(struct scanout *scanout, void (*watch_changed)(void *producer), void *producer);
+/*
+ * Producer: replaces the picture (takes its own reference to memory); everything is damaged, and a picture of 0 x 0
+ * counts as one row, so that consumers hear of it. serial is filled in.
+ */
 void scanout_set_picture(struct scanout *scanout, const struct scanout_picture *picture);
 /* Producer: rows changed. */
 void scanout_damage(struct scanout *scanout, unsigned first, unsigned end);
 
+/* The listener starts with all of the picture damaged, and is told so. It stays valid until it is removed. */
 void scanout_add_listener(struct scanout *scanout, struct scanout_listener *listener);
 void scanout_remove_listener(struct scanout *scanout, struct scanout_listener *listener);
 /*
@@ -88,5 +101,5 @@ bool scanout_watched(struct scanout *scanout);
 
 /* Any format to XRGB8888, row by row: screenshots and software rendering. out: width pixels. */
 void scanout_convert_row(const struct scanout_picture *picture, unsigned row, uint32_t *out);
-/* Writes the current picture as a PNG file. Any thread. */
+/* Writes the current picture as a PNG file, whole or not at all. Any thread. Error: nothing to show, or the file's. */
 bool scanout_save_png(struct scanout *scanout, const char *path, GError **error);
