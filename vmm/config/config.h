@@ -1,5 +1,18 @@
 /*
  * machine.conf: the description of one machine, read and written as a GKeyFile (shared with the manager).
+ *
+ * Every group and key may be left out; sizes are in MiB, paths are absolute or relative to the machine's folder.
+ *
+ *	[machine]   name  uuid  cpus=1..255  memory=64..4194304  boot=disk|cd  boot-menu=false|true
+ *	[display]   vram=1..256, a power of two  width=640..4095  height=480..4095
+ *	[serial]    mode=none|log|pty|socket
+ *	[diskN]     path  read-only=false|true  cache=writeback|none  ssd=true|false  serial
+ *	[cdN]       path (without: an empty drive)  cache  serial
+ *	[firmware]  bios  vga-rom
+ *	[kernel]    kernel  initrd  command-line
+ *
+ * N is a port of the AHCI controller, 0-5, that only one of diskN and cdN may take. Unlike in the other groups the
+ * group itself says something: [cd1] alone is an empty drive.
  */
 #pragma once
 
@@ -38,7 +51,7 @@ enum config_boot {
 struct machine_config {
 	char *folder; /* absolute */
 	char *name;   /* for people; NULL: the folder's name */
-	char *uuid;
+	char *uuid;   /* never NULL: where the file has none, made from the folder's path */
 	unsigned cpus;
 	uint64_t memory; /* bytes */
 	enum config_boot boot;
@@ -57,10 +70,13 @@ struct machine_config {
 
 /* Reads folder/machine.conf; the error names file, line or key, and what is allowed there. */
 struct machine_config *machine_config_load(const char *folder, GError **error);
-/* Writes to a temporary file, syncs and renames. */
+/* Writes to a temporary file, syncs and renames; lines whose value did not change, comments and unknown keys stay. */
 bool machine_config_save(struct machine_config *config, GError **error);
 void machine_config_free(struct machine_config *config);
 /* Absolute path of a file named in the configuration. Free with g_free(). */
 char *machine_config_path(const struct machine_config *config, const char *path);
-/* $XDG_RUNTIME_DIR/oriel/<machine>.sock. Free with g_free(). */
+/*
+ * $XDG_RUNTIME_DIR/oriel/<machine>.sock, where <machine> is the folder's name, or a digest of it if the path would be
+ * too long for a socket. Free with g_free().
+ */
 char *machine_config_socket_path(const struct machine_config *config);
