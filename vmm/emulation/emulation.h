@@ -24,3 +24,6 @@ void emulation_finish(struct emulation *emulation);
  * changed, and report (if not NULL; g_free() it) tells the instruction's bytes, the registers and the reason.
  */
 bool emulation_complete(struct vcpu *vcpu, char **report);
+
+/* Text for the user and the report file: what happened, the vCPU's registers, and the bytes at RIP. g_free() it. */
+char *emulation_report(struct vcpu *vcpu, const char *what);
