@@ -13,12 +13,14 @@
 #include "../bus.h"
 #include "../device.h"
 #include "../irq.h"
+#include "../log.h"
 #include "../memory.h"
 
 #define PCI_CONFIG_SIZE 4096
 #define PCI_BARS 6
 #define PCI_DEVFN(slot, function) ((slot) << 3 | (function))
 #define PCI_MSIX_VECTORS_MAX 64
+#define PCI_BAR_UNMAPPED UINT64_MAX
 
 struct pci_bus;
 struct pci_device;
@@ -40,7 +42,7 @@ struct pci_bar {
 	void *host;
 	unsigned slot_flags;
 	struct memory_slot *slot;
-	uint64_t address; /* where it is mapped now, or ~0 */
+	uint64_t address; /* where it is mapped now, or PCI_BAR_UNMAPPED */
 	/* Called after the BAR was mapped or unmapped, for devices that keep sub-regions; may be NULL. */
 	void (*moved)(struct pci_device *device, unsigned bar);
 };
@@ -61,13 +63,14 @@ struct pci_device {
 	uint8_t initial[PCI_CONFIG_SIZE];      /* config at power on, taken when plugged in */
 	struct pci_bar bars[PCI_BARS];
 	struct pci_bar rom;
-	bool intx;                             /* level of the INTx pin */
+	unsigned capabilities_end;             /* where the next capability goes */
+	bool intx;                             /* the device wants its interrupt */
+	bool intx_driven;                      /* the INTx pin is asserted */
 	uint16_t msi;                          /* offset of the capability, 0: none */
 	uint16_t msix;
 	unsigned msix_vectors;
 	struct pci_msix_entry *msix_table;
-	uint64_t msix_pending;
-	struct bus_region msix_region;
+	uint64_t msix_pending;                 /* atomic */
 	/* After a configuration write changed [offset, offset + size); may be NULL. */
 	void (*config_written)(struct pci_device *device, unsigned offset, unsigned size);
 };
@@ -82,6 +85,7 @@ struct pci_bus {
 	uint32_t config_address; /* 0xCF8 */
 	struct bus_region config_ports;
 	struct bus_region ecam;
+	struct log_limit log;
 };
 
 struct pci_identity {
@@ -96,6 +100,9 @@ void pci_bus_init(struct pci_bus *bus, struct vm *vm);
 void pci_bus_finish(struct pci_bus *bus);
 /* Maps ECAM (PCIEXBAR) of buses 0 .. buses-1 at base, or with buses 0 unmaps it. */
 void pci_bus_map_ecam(struct pci_bus *bus, uint64_t base, unsigned buses);
+
+/* Drops what a power-on does not have: the host bridge's reset calls it. */
+void pci_bus_reset(struct pci_bus *bus);
 
 /* Fills the header. Then come BARs and capabilities, then pci_plug(). */
 void pci_device_init(struct pci_device *device, const struct pci_identity *identity);
@@ -112,12 +119,15 @@ unsigned pci_add_capability(struct pci_device *device, uint8_t id, unsigned size
 void pci_add_msi(struct pci_device *device);
 /* Table and pending bits live in this BAR (4 KiB, made here), table at 0, PBA at 2048. */
 void pci_add_msix(struct pci_device *device, unsigned bar, unsigned vectors);
+/* What config holds now is the device's power-on state. */
 void pci_plug(struct pci_bus *bus, struct pci_device *device, uint8_t devfn);
+/* Unmaps everything and frees what the functions above made; the device's destroy function calls it. */
 void pci_unplug(struct pci_device *device);
 
 /* The device's reset and state functions call these first. */
 void pci_device_reset(struct pci_device *device);
 struct state;
+/* After loading, BARs are mapped and INTx is driven as the loaded registers say. */
 void pci_device_state(struct pci_device *device, struct state *state);
 
 /* INTx level; honours the command register's interrupt disable. A device with MSI enabled uses pci_interrupt(). */
