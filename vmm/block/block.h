@@ -41,6 +41,8 @@ struct block_request {
 	/* The block layer's own. */
 	struct block *block;
 	uint64_t start; /* CLOCK_MONOTONIC ns */
+	int error;
+	bool given_up; /* failed by block_fail() */
 	struct block_request *next;
 };
 
@@ -84,13 +86,13 @@ void block_submit(struct block *block, struct block_request *request);
 void block_kick(struct block *block);
 /* Delivers what has finished; returns how many requests that were. */
 unsigned block_poll(struct block *block);
-/* Waits until nothing is in flight, delivering everything. */
+/* Waits until nothing is in flight, delivering everything but what trouble holds. Not from a done function. */
 void block_drain(struct block *block);
 
 /*
  * Called (from block_poll) when the host cannot do a request for a reason that the user can mend: the disk is full, or
  * the file went away or shrank. The request is kept; block_retry() submits it again, block_fail() finishes it with its
- * error. Without a handler the request just fails.
+ * error (call block_poll() after either). Without a handler the request just fails.
  */
 void block_set_trouble_handler(struct block *block, void (*trouble)(struct block *block, int error,
 				const char *message, void *opaque), void *opaque);

@@ -1,0 +1,237 @@
+/* The engine's usual backend: one io_uring per image. */
+#include "block_driver.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define RING_ENTRIES 64
+#define RING_FILES 8
+
+struct engine_uring {
+	struct engine engine;
+	struct io_uring ring;
+	bool files_registered;
+	bool files_used[RING_FILES];
+	bool armed; /* notification is on: the event fd may have been signalled */
+	bool stuck; /* the host had no memory for a submission */
+	struct engine_io *waiting, **waiting_tail; /* for room in the ring */
+};
+
+static struct engine_uring *from_engine(struct engine *engine)
+{
+	return (struct engine_uring *)engine;
+}
+
+static void prepare(struct io_uring_sqe *sqe, const struct engine_step *step)
+{
+	int fd = step->slot >= 0 ? step->slot : step->fd;
+
+	switch (step->kind) {
+	case ENGINE_READ:
+		io_uring_prep_readv(sqe, fd, step->iov, step->iov_count, step->offset);
+		break;
+	case ENGINE_WRITE:
+		io_uring_prep_writev2(sqe, fd, step->iov, step->iov_count, step->offset,
+				      step->data_sync ? RWF_DSYNC : 0);
+		break;
+	case ENGINE_SYNC:
+		io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+		break;
+	case ENGINE_PUNCH:
+		io_uring_prep_fallocate(sqe, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)step->offset,
+					(off_t)step->length);
+		break;
+	}
+	if (step->slot >= 0)
+		sqe->flags |= IOSQE_FIXED_FILE;
+	if (step->slow)
+		sqe->flags |= IOSQE_ASYNC;
+}
+
+static bool queue(struct engine_uring *uring, struct engine_io *io)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
+
+	if (!sqe)
+		return false;
+	prepare(sqe, &io->step);
+	io_uring_sqe_set_data(sqe, io);
+	return true;
+}
+
+static void uring_start(struct engine *engine, struct engine_io *io)
+{
+	struct engine_uring *uring = from_engine(engine);
+
+	if (!uring->waiting && queue(uring, io))
+		return;
+	io->next = NULL;
+	*uring->waiting_tail = io;
+	uring->waiting_tail = &io->next;
+}
+
+/* Fills the ring from those that wait; returns whether there is anything to submit. */
+static bool refill(struct engine_uring *uring)
+{
+	while (uring->waiting && queue(uring, uring->waiting)) {
+		uring->waiting = uring->waiting->next;
+		if (!uring->waiting)
+			uring->waiting_tail = &uring->waiting;
+	}
+	return io_uring_sq_ready(&uring->ring) != 0;
+}
+
+/*
+ * What finishes within the submission itself is found by the reap that follows and must not wake the event loop, so
+ * notification is off meanwhile. (IORING_REGISTER_EVENTFD_ASYNC is no help: it reports only what ran on the kernel's
+ * workers, not a read that waited for the disk.) The kernel passes a locked instruction between posting a completion
+ * and looking at the flag, and we one between setting the flag and looking for completions, so none falls through.
+ */
+static void uring_kick(struct engine *engine)
+{
+	struct engine_uring *uring = from_engine(engine);
+
+	if (!refill(uring))
+		return;
+	io_uring_cq_eventfd_toggle(&uring->ring, false);
+	do {
+		int result = io_uring_submit(&uring->ring);
+
+		if (result < 0 && result != -EINTR) {
+			/* The host is out of memory for now: what is left stays in the ring until the next turn. */
+			eventfd_write(engine->event_fd, 1);
+			uring->stuck = true;
+			break;
+		}
+	} while (refill(uring));
+	if (io_uring_cq_ready(&uring->ring) < engine->in_flight) {
+		io_uring_cq_eventfd_toggle(&uring->ring, true);
+		uring->armed = true;
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	}
+}
+
+static bool reap_batch(struct engine_uring *uring)
+{
+	struct io_uring_cqe *cqes[32];
+	struct { struct engine_io *io; int result; } done[G_N_ELEMENTS(cqes)];
+	unsigned count = io_uring_peek_batch_cqe(&uring->ring, cqes, G_N_ELEMENTS(cqes));
+
+	for (unsigned i = 0; i < count; i++) {
+		done[i].io = io_uring_cqe_get_data(cqes[i]);
+		done[i].result = cqes[i]->res;
+	}
+	io_uring_cq_advance(&uring->ring, count);
+	for (unsigned i = 0; i < count; i++)
+		engine_step_done(&uring->engine, done[i].io, done[i].result);
+	return count != 0;
+}
+
+static void uring_reap(struct engine *engine, bool wait)
+{
+	struct engine_uring *uring = from_engine(engine);
+	struct io_uring_cqe *cqe;
+	eventfd_t count;
+
+	/* Nothing to reap: the signal for what was reaped earlier may have come late. */
+	if (uring->armed || io_uring_cq_ready(&uring->ring) == 0)
+		eventfd_read(engine->event_fd, &count);
+	if (uring->stuck) {
+		uring->stuck = false;
+		uring_kick(engine);
+	}
+	if (wait && !uring->stuck)
+		while (io_uring_wait_cqe(&uring->ring, &cqe) == -EINTR)
+			;
+	while (reap_batch(uring))
+		;
+	if (engine->in_flight == 0)
+		uring->armed = false;
+}
+
+static void uring_add_file(struct engine *engine, struct engine_file *file)
+{
+	struct engine_uring *uring = from_engine(engine);
+
+	for (int slot = 0; uring->files_registered && slot < RING_FILES; slot++) {
+		if (uring->files_used[slot])
+			continue;
+		if (io_uring_register_files_update(&uring->ring, (unsigned)slot, &file->fd, 1) == 1) {
+			uring->files_used[slot] = true;
+			file->slot = slot;
+		}
+		return;
+	}
+}
+
+static void uring_remove_file(struct engine *engine, struct engine_file *file)
+{
+	struct engine_uring *uring = from_engine(engine);
+	int none = -1;
+
+	if (file->slot < 0)
+		return;
+	io_uring_register_files_update(&uring->ring, (unsigned)file->slot, &none, 1);
+	uring->files_used[file->slot] = false;
+	file->slot = -1;
+}
+
+static void uring_free(struct engine *engine)
+{
+	struct engine_uring *uring = from_engine(engine);
+
+	io_uring_queue_exit(&uring->ring);
+	close(engine->event_fd);
+	g_free(uring);
+}
+
+static const struct engine_backend uring_backend = {
+	.name = "io_uring",
+	.start = uring_start,
+	.kick = uring_kick,
+	.reap = uring_reap,
+	.add_file = uring_add_file,
+	.remove_file = uring_remove_file,
+	.free = uring_free,
+};
+
+static bool set_up(struct engine_uring *uring)
+{
+	int none[RING_FILES];
+	int result = io_uring_queue_init(RING_ENTRIES, &uring->ring, 0);
+
+	if (result < 0) {
+		errno = -result;
+		return false;
+	}
+	result = io_uring_register_eventfd(&uring->ring, uring->engine.event_fd);
+	if (result < 0) {
+		io_uring_queue_exit(&uring->ring);
+		errno = -result;
+		return false;
+	}
+	io_uring_cq_eventfd_toggle(&uring->ring, false);
+	memset(none, -1, sizeof none);
+	uring->files_registered = io_uring_register_files(&uring->ring, none, RING_FILES) == 0;
+	return true;
+}
+
+struct engine *engine_uring_new(GError **error)
+{
+	struct engine_uring *uring = g_new0(struct engine_uring, 1);
+
+	uring->engine.backend = &uring_backend;
+	uring->waiting_tail = &uring->waiting;
+	uring->engine.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (uring->engine.event_fd >= 0 && set_up(uring))
+		return &uring->engine;
+	g_set_error_literal(error, G_FILE_ERROR, g_file_error_from_errno(errno), g_strerror(errno));
+	if (uring->engine.event_fd >= 0)
+		close(uring->engine.event_fd);
+	g_free(uring);
+	return NULL;
+}

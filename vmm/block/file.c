@@ -1,0 +1,205 @@
+/* The file or host device behind an image: opening it with messages that help, and locking it. */
+#include "block_driver.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DIRECT_ALIGN 4096
+
+/*
+ * QEMU's raw driver takes shared locks on byte 100 + p for every permission p that it uses and on byte 200 + p for
+ * every permission that it does not let others use, and then looks whether somebody else's locks contradict.
+ */
+enum lock_permission {
+	PERMISSION_READ = 0,
+	PERMISSION_WRITE = 1,
+	PERMISSION_RESIZE = 3,
+};
+
+#define LOCK_USED 100
+#define LOCK_UNSHARED 200
+
+static int lock_byte(int fd, unsigned byte)
+{
+	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+
+	return fcntl(fd, F_OFD_SETLK, &lock) < 0 ? errno : 0;
+}
+
+static bool byte_locked(int fd, unsigned byte)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+
+	return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+static bool lock_refused(const struct engine_file *file, const char *how, GError **error)
+{
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_PERM, "%s is %s by another program, perhaps another machine. "
+		    "Close that first: two programs on one image destroy it", file->path, how);
+	return false;
+}
+
+bool engine_file_lock(const struct engine_file *file, GError **error)
+{
+	static const unsigned used_read_only[] = { PERMISSION_READ };
+	static const unsigned used_writable[] = { PERMISSION_READ, PERMISSION_WRITE, PERMISSION_RESIZE };
+	static const unsigned unshared[] = { PERMISSION_WRITE, PERMISSION_RESIZE };
+	const unsigned *used = file->read_only ? used_read_only : used_writable;
+	size_t used_count = file->read_only ? G_N_ELEMENTS(used_read_only) : G_N_ELEMENTS(used_writable);
+	int failure = 0;
+
+	for (size_t i = 0; i < used_count && !failure; i++)
+		failure = lock_byte(file->fd, LOCK_USED + used[i]);
+	for (size_t i = 0; i < G_N_ELEMENTS(unshared) && !failure; i++)
+		failure = lock_byte(file->fd, LOCK_UNSHARED + unshared[i]);
+	if (failure == EAGAIN || failure == EACCES)
+		return lock_refused(file, "locked", error);
+	if (failure) {
+		g_warning("%s cannot be locked against a second user: %s", file->path, g_strerror(failure));
+		return true;
+	}
+	for (size_t i = 0; i < used_count; i++)
+		if (byte_locked(file->fd, LOCK_UNSHARED + used[i]))
+			return lock_refused(file, "in use", error);
+	for (size_t i = 0; i < G_N_ELEMENTS(unshared); i++)
+		if (byte_locked(file->fd, LOCK_USED + unshared[i]))
+			return lock_refused(file, "being written", error);
+	return true;
+}
+
+static bool open_failed(const struct engine_file *file, bool optical, int cause, GError **error)
+{
+	const char *what = optical ? "disc image" : "disk image";
+	const char *advice;
+
+	switch (cause) {
+	case ENOENT:
+	case ENOTDIR:
+		advice = "Put the file back, or choose another one in the machine's settings";
+		break;
+	case EACCES:
+	case EPERM:
+		advice = file->read_only ? "Give yourself read permission (chmod u+r, or for a host device join the "
+					   "group that owns it)"
+					 : "Give yourself write permission (chmod u+w, or for a host device join the "
+					   "group that owns it), or make the disk read-only";
+		break;
+	case EROFS:
+		advice = "Copy it to a place that can be written, or make the disk read-only";
+		break;
+	case ENOMEDIUM:
+		advice = "Put a medium into the drive";
+		break;
+	case EINVAL:
+		advice = "If the file system has no direct I/O, switch the disk's cache mode to writeback";
+		break;
+	default:
+		advice = "Choose another file in the machine's settings";
+	}
+	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(cause), "Cannot open the %s %s: %s. %s", what,
+		    file->path, g_strerror(cause), advice);
+	return false;
+}
+
+static bool check_kind(struct engine_file *file, const struct stat *status, bool optical, GError **error)
+{
+	const char *what = optical ? "disc image" : "disk image";
+
+	if (S_ISDIR(status->st_mode))
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_ISDIR, "%s is a folder, not a %s. Choose a file in it",
+			    file->path, what);
+	else if (S_ISBLK(status->st_mode) && ioctl(file->fd, BLKGETSIZE64, &file->length) < 0)
+		return open_failed(file, optical, errno, error);
+	else if (!S_ISBLK(status->st_mode) && !S_ISREG(status->st_mode))
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s is neither a regular file nor a host disk, so "
+			    "it cannot be a %s. Choose another file", file->path, what);
+	else
+		return true;
+	return false;
+}
+
+static void find_alignment(struct engine_file *file)
+{
+	struct statx status;
+	int sector;
+
+	file->memory_align = DIRECT_ALIGN;
+	file->offset_align = DIRECT_ALIGN;
+#ifdef STATX_DIOALIGN
+	if (statx(file->fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &status) == 0 &&
+	    status.stx_mask & STATX_DIOALIGN && status.stx_dio_offset_align) {
+		file->memory_align = status.stx_dio_mem_align;
+		file->offset_align = status.stx_dio_offset_align;
+		return;
+	}
+#endif
+	if (file->device && ioctl(file->fd, BLKSSZGET, &sector) == 0 && sector > 0)
+		file->memory_align = file->offset_align = (unsigned)sector;
+}
+
+static bool inspect(struct engine_file *file, const struct block_options *options, GError **error)
+{
+	struct stat status;
+
+	fcntl(file->fd, F_SETFL, fcntl(file->fd, F_GETFL) & ~O_NONBLOCK);
+	if (fstat(file->fd, &status) < 0)
+		return open_failed(file, options->optical, errno, error);
+	file->device = S_ISBLK(status.st_mode);
+	file->length = (uint64_t)status.st_size;
+	if (!check_kind(file, &status, options->optical, error))
+		return false;
+	if (file->length == 0) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, options->optical ?
+			    "The disc image %s is empty (0 bytes). Download or copy it again" :
+			    "The disk image %s is empty (0 bytes). Create a disk of the size that you want in its place",
+			    file->path);
+		return false;
+	}
+	if (file->direct)
+		find_alignment(file);
+	return engine_file_lock(file, error);
+}
+
+bool engine_file_open(struct engine_file *file, const struct block_options *options, GError **error)
+{
+	bool direct = options->cache == BLOCK_CACHE_NONE;
+
+	*file = (struct engine_file){ .path = g_strdup(options->path), .slot = -1, .direct = direct,
+				      .read_only = options->read_only };
+	/* O_NONBLOCK: a FIFO or an empty drive must not hang us; it means nothing to files and disks. */
+	file->fd = open(options->path, (options->read_only ? O_RDONLY : O_RDWR) | (direct ? O_DIRECT : 0) | O_CLOEXEC |
+			O_NOCTTY | O_NONBLOCK);
+	if (file->fd < 0 && errno == EISDIR && !options->read_only)
+		file->fd = open(options->path, O_RDONLY | O_CLOEXEC); /* for the message of check_kind() */
+	if (file->fd < 0)
+		open_failed(file, options->optical, errno, error);
+	else if (inspect(file, options, error))
+		return true;
+	engine_file_close(file);
+	return false;
+}
+
+void engine_file_close(struct engine_file *file)
+{
+	if (file->fd >= 0)
+		close(file->fd);
+	file->fd = -1;
+	g_clear_pointer(&file->path, g_free);
+}
+
+int engine_file_check(const struct engine_file *file)
+{
+	struct stat status;
+
+	if (file->device || fstat(file->fd, &status) < 0)
+		return 0;
+	if (status.st_nlink == 0)
+		return ENOENT;
+	return (uint64_t)status.st_size < file->length ? ENODATA : 0;
+}

@@ -1,0 +1,100 @@
+/* Raw images, ISO files and host disks: the image is the file. */
+#include "block_driver.h"
+
+#include <errno.h>
+
+struct raw {
+	struct engine_file file;
+};
+
+static bool raw_open(struct block *block, const struct block_options *options, GError **error)
+{
+	unsigned sector = options->optical ? 2048 : 512;
+	struct raw *raw = g_new0(struct raw, 1);
+
+	if (!engine_file_open(&raw->file, options, error)) {
+		g_free(raw);
+		return false;
+	}
+	/* A last sector that the file cuts short reads as zeroes behind its end. */
+	block->size = (raw->file.length + sector - 1) / sector * sector;
+	block->image = raw;
+	engine_add_file(block->engine, &raw->file);
+	return true;
+}
+
+static void raw_close(struct block *block)
+{
+	struct raw *raw = block->image;
+
+	engine_remove_file(block->engine, &raw->file);
+	engine_file_close(&raw->file);
+	g_free(raw);
+}
+
+static void raw_done(struct engine_io *io, int error)
+{
+	struct block_request *request = io->opaque;
+
+	engine_io_free(request->block->engine, io);
+	block_request_done(request, error);
+}
+
+static void raw_submit(struct block *block, struct block_request *request)
+{
+	struct engine_io *io = engine_io_new(block->engine);
+	struct raw *raw = block->image;
+
+	io->operation = request->operation;
+	io->force_unit_access = request->force_unit_access;
+	io->file = &raw->file;
+	io->offset = request->offset;
+	io->length = request->length;
+	io->iov = request->iov;
+	io->iov_count = request->iov_count;
+	io->done = raw_done;
+	io->opaque = request;
+	engine_submit(block->engine, io);
+}
+
+static int raw_check(struct block *block)
+{
+	struct raw *raw = block->image;
+
+	return engine_file_check(&raw->file);
+}
+
+static void raw_recover(struct block *block)
+{
+	struct raw *raw = block->image;
+	g_autoptr(GError) error = NULL;
+	struct block_options options = { .path = raw->file.path, .read_only = raw->file.read_only,
+					 .cache = raw->file.direct ? BLOCK_CACHE_NONE : BLOCK_CACHE_WRITEBACK };
+	struct engine_file file;
+
+	if (engine_file_check(&raw->file) != ENOENT)
+		return;
+	if (!engine_file_open(&file, &options, &error)) {
+		g_message("block: %s", error->message);
+		return;
+	}
+	if (file.length != raw->file.length) {
+		g_message("block: %s was replaced by a file of another size, which cannot be the same disk", file.path);
+		engine_file_close(&file);
+		return;
+	}
+	engine_remove_file(block->engine, &raw->file);
+	engine_file_close(&raw->file);
+	raw->file = file;
+	engine_add_file(block->engine, &raw->file);
+	g_message("block: %s is back", file.path);
+}
+
+const struct block_driver block_driver_raw = {
+	.name = "raw",
+	.open = raw_open,
+	.close = raw_close,
+	.submit = raw_submit,
+	.check = raw_check,
+	.recover = raw_recover,
+};
