@@ -1,0 +1,82 @@
+/*
+ * Machines under test: real oriel-vm processes without a window, watched and driven from outside.
+ *
+ * Each guest lives in temporary XDG folders of its own. What is waited for arrives as an event (a serial line, a
+ * D-Bus signal, the end of the process); only pixels, for which there is no event, are polled. Whatever fails, or
+ * does not happen in time, ends the test program with a message, after the last screenshot, the serial text and
+ * oriel-vm's own messages have been put into $ORIEL_TEST_ARTEFACTS (or the build folder's meson-logs/guest).
+ *
+ * One thread; the default main context.
+ */
+#pragma once
+
+#include "picture.h"
+
+#include <gio/gio.h>
+
+struct guest;
+
+/* Initialises GLib's test framework; skips every test, saying why, where machines cannot run. */
+void harness_init(int *argc, char ***argv);
+/* g_test_run(), then the removal of temporary files. For main() to return. */
+int harness_run(void);
+/* Path of something made by tests/guest/media, for example "vmlinux"; fails the test if it is missing. */
+char *harness_media(const char *name);
+/* The text-mode font, loaded once. */
+const struct font *harness_font(void);
+
+/* A machine folder with one vCPU and 128 MiB; name is unique in the test program. */
+struct guest *guest_new(const char *name);
+/* Changes machine.conf before the start. */
+void guest_set(struct guest *guest, const char *group, const char *key, const char *format, ...) G_GNUC_PRINTF(4, 5);
+/* A disc that lies in the CD drive at the start. */
+void guest_set_disc(struct guest *guest, const char *path);
+/* Loads the tests' Linux instead of firmware, and the agent unless initramfs is false. */
+void guest_set_linux(struct guest *guest, bool initramfs, const char *more_arguments);
+/* A file in the machine's folder, with a hard disk of this size on port 0; copied from source unless NULL. */
+char *guest_add_disk(struct guest *guest, const char *source, uint64_t size);
+/* Starts the process and connects to its control socket and serial port. */
+void guest_start(struct guest *guest);
+/* Stops it at once, if it still runs, and frees everything. */
+void guest_free(struct guest *guest);
+
+/* Fails the test with all artefacts. */
+G_NORETURN void guest_fail(struct guest *guest, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+/*
+ * Waits until a complete serial line contains the text. Only lines after the one that the previous call returned
+ * are looked at. The line belongs to the guest until the next call.
+ */
+const char *guest_wait_line(struct guest *guest, const char *text, unsigned seconds);
+/* All serial text so far. */
+const char *guest_serial(const struct guest *guest);
+/* Writes to the serial port. */
+void guest_write(struct guest *guest, const char *text);
+/* Gives the agent a command and waits for its "agent: done"; fails the test unless its status is 0. */
+void guest_run(struct guest *guest, unsigned seconds, const char *format, ...) G_GNUC_PRINTF(3, 4);
+/* Seconds since guest_start(). */
+double guest_age(const struct guest *guest);
+
+/* A new screenshot; belongs to the guest until the next one. NULL while the guest shows nothing. */
+const struct picture *guest_look(struct guest *guest);
+typedef bool (*guest_sees)(const struct picture *picture, void *data);
+/* Looks twice a second until sees() is content. what completes "did not see ...". */
+const struct picture *guest_wait_screen(struct guest *guest, guest_sees sees, void *data, const char *what,
+					unsigned seconds);
+/* Until text mode's font shows this. */
+struct area guest_wait_text(struct guest *guest, const char *text, unsigned seconds);
+/* Keeps the last screenshot among the artefacts. */
+void guest_keep_picture(struct guest *guest, const char *name);
+
+/* A method of io.github.oriel.Machine; takes a floating reference. Fails the test on an error. */
+GVariant *guest_call(struct guest *guest, const char *method, GVariant *arguments);
+/* "ctrl+alt+delete", ..., NULL: combinations one after the other. */
+void guest_keys(struct guest *guest, ...) G_GNUC_NULL_TERMINATED;
+void guest_type(struct guest *guest, const char *text);
+/* One relative pointer motion, or a button (BTN_LEFT ...) down or up. */
+void guest_move(struct guest *guest, int dx, int dy);
+void guest_button(struct guest *guest, unsigned button, bool down);
+/* Until State is this. */
+void guest_wait_state(struct guest *guest, const char *state, unsigned seconds);
+/* Until the process has ended; fails unless it ended well. */
+void guest_wait_end(struct guest *guest, unsigned seconds);
