@@ -1,0 +1,137 @@
+/*
+ * Commands over the serial port, for tests and benchmarks; each answers with one line.
+ *
+ *   ping                                  pong
+ *   pio COUNT | mmio COUNT                cycles of so many reads of a register (PM timer; AHCI's CAP)
+ *   disk read|write sequential|random BLOCK DEPTH TOTAL    cycles
+ *   check SECTOR COUNT                    writes, reads back and compares
+ *   animate WIDTH HEIGHT FRAMES           cycles; every pixel of each frame changes
+ *   blink                                 from now on any key turns the whole screen to another colour
+ *   halt                                  the clock's interrupt is switched off: nothing happens until a key
+ *   demo                                  the first screen again
+ */
+#include "machine.h"
+
+#define PM_TIMER 0x608
+
+static void answer(const char *what, uint64_t cycles)
+{
+	char text[64], *end = text_copy(text, what);
+
+	*end++ = ' ';
+	end = text_number(end, cycles);
+	text_copy(end, "\n");
+	serial_write(text);
+}
+
+static uint64_t time_pio(uint64_t count)
+{
+	uint64_t start = tsc();
+
+	while (count--)
+		inl(PM_TIMER);
+	return tsc() - start;
+}
+
+static uint64_t time_mmio(uint64_t count)
+{
+	uint32_t ahci = pci_find_class(0x0106);
+	volatile uint32_t *capabilities;
+	uint64_t start;
+
+	if (ahci == PCI_NONE)
+		return 0;
+	capabilities = (volatile uint32_t *)(uintptr_t)(pci_read(ahci, 0x24) & ~0xFu);
+	start = tsc();
+	while (count--)
+		(void)*capabilities;
+	return tsc() - start;
+}
+
+static uint64_t run_disk(const char *text)
+{
+	struct disk_job job = { 0 };
+
+	job.write = text_starts(text, "write ");
+	text += job.write ? 6 : 5;
+	job.random = text_starts(text, "random ");
+	text += job.random ? 7 : 11;
+	job.block_size = (uint32_t)text_parse(&text);
+	job.depth = (uint32_t)text_parse(&text);
+	job.total = text_parse(&text);
+	return disk_run(&job);
+}
+
+/* The frame's number is the colour of its first pixels, so that an observer can count frames; bars move below. */
+static uint64_t animate(unsigned width, unsigned height, uint64_t frames)
+{
+	uint64_t start;
+
+	if (!screen_set_mode(width, height))
+		return 0;
+	start = tsc();
+	for (uint64_t frame = 1; frame <= frames; frame++) {
+		uint32_t colour = (uint32_t)frame * 0x010305 & 0xFFFFFF;
+
+		for (unsigned band = 0; band < 16; band++) {
+			int top = (int)(height * band / 16), bottom = (int)(height * (band + 1) / 16);
+
+			screen_fill(0, top, (int)width, bottom - top, (colour + band * 0x0A0F14) & 0xFFFFFF);
+		}
+		screen_fill(0, 0, 64, 64, (uint32_t)frame & 0xFFFFFF);
+	}
+	return tsc() - start;
+}
+
+static void run_animate(const char *text)
+{
+	unsigned width = (unsigned)text_parse(&text), height = (unsigned)text_parse(&text);
+
+	ticking = false;
+	answer("animate", animate(width, height, text_parse(&text)));
+}
+
+static void stop_clock(void)
+{
+	ticking = false;
+	outb(0x21, inb(0x21) | 1);
+}
+
+void bench_command(const char *line)
+{
+	const char *rest = line;
+
+	while (*rest && *rest != ' ')
+		rest++;
+	if (text_equal(line, "ping")) {
+		serial_write("pong\n");
+	} else if (text_starts(line, "pio ")) {
+		answer("pio", time_pio(text_parse(&rest)));
+	} else if (text_starts(line, "mmio ")) {
+		answer("mmio", time_mmio(text_parse(&rest)));
+	} else if (text_starts(line, "disk ")) {
+		answer("disk", run_disk(rest + 1));
+	} else if (text_starts(line, "check ")) {
+		uint64_t sector = text_parse(&rest);
+
+		serial_write(disk_check(sector, (uint32_t)text_parse(&rest)) ? "check good\n" : "check bad\n");
+	} else if (text_starts(line, "animate ")) {
+		run_animate(rest);
+	} else if (text_equal(line, "blink")) {
+		stop_clock();
+		blinking = true;
+		serial_write("blink\n");
+	} else if (text_equal(line, "halt")) {
+		stop_clock();
+		serial_write("halt\n");
+	} else if (text_equal(line, "demo")) {
+		blinking = false;
+		screen_set_mode(1024, 768);
+		interface_draw();
+		outb(0x21, inb(0x21) & 0xFE);
+		ticking = true;
+		serial_write("demo\n");
+	} else {
+		serial_write("unknown\n");
+	}
+}

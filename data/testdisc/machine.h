@@ -1,0 +1,110 @@
+/* What the parts of the test disc share. Everything runs in ring 3 on one CPU; nothing is freed. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "layout.h"
+
+static inline void outb(uint16_t port, uint8_t value) { __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port)); }
+static inline void outw(uint16_t port, uint16_t value) { __asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(port)); }
+static inline void outl(uint16_t port, uint32_t value) { __asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port)); }
+static inline uint8_t inb(uint16_t port) { uint8_t v; __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port)); return v; }
+static inline uint16_t inw(uint16_t port) { uint16_t v; __asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port)); return v; }
+static inline uint32_t inl(uint16_t port) { uint32_t v; __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port)); return v; }
+
+static inline uint64_t tsc(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	return (uint64_t)high << 32 | low;
+}
+
+/* boot.S */
+struct ring {
+	uint8_t head, tail, bytes[256];
+};
+
+extern volatile struct ring keyboard_ring, mouse_ring, serial_ring;
+extern volatile uint32_t pending, ticks;
+extern volatile uint64_t disk_port_status, disk_controller_status;
+extern uint64_t ram_bytes;
+extern const uint8_t font[4096]; /* 256 characters of 16 rows */
+
+/* Next byte of a ring, or -1. */
+static inline int ring_take(volatile struct ring *ring)
+{
+	return ring->tail == ring->head ? -1 : ring->bytes[ring->tail++];
+}
+
+/* Sleeps until an interrupt comes; returns at once if one has come since pending was last cleared. */
+void idle(void);
+
+/* text.c */
+void *memcpy(void *to, const void *from, size_t size);
+void *memset(void *to, int value, size_t size);
+char *text_copy(char *out, const char *in);
+char *text_number(char *out, uint64_t number);
+char *text_hex(char *out, uint64_t number, unsigned digits);
+bool text_equal(const char *a, const char *b);
+bool text_starts(const char *text, const char *start);
+uint64_t text_parse(const char **text);
+
+/* serial.c: COM1, lines in both directions */
+void serial_init(void);
+void serial_write(const char *text);
+/* A whole line without its end, or NULL. Valid until the next call. */
+const char *serial_line(void);
+
+/* pci.c */
+#define PCI_NONE 0xFFFFFFFFu
+uint32_t pci_read(uint32_t address, uint8_t offset);
+void pci_write(uint32_t address, uint8_t offset, uint32_t value);
+/* Address of the first function with this class and subclass (or vendor and device), or PCI_NONE. */
+uint32_t pci_find_class(uint16_t class_and_subclass);
+uint32_t pci_find_device(uint16_t vendor, uint16_t device);
+
+/* screen.c */
+struct screen {
+	uint32_t *pixels;
+	unsigned width, height;
+};
+
+extern struct screen screen;
+bool screen_set_mode(unsigned width, unsigned height);
+void screen_fill(int x, int y, int width, int height, uint32_t colour);
+void screen_text(int x, int y, const char *text, uint32_t colour, int scale);
+
+/* interface.c: what the user sees */
+void interface_draw(void);
+void interface_key(uint8_t scan_code);
+void interface_mouse(uint8_t byte);
+void interface_tick(void);
+
+/* ps2.c */
+/* Returns the length of the mouse's packets: 3, or 4 with a wheel; 0 without a mouse. */
+unsigned ps2_init(void);
+
+/* disk.c */
+struct disk_job {
+	bool write, random;
+	uint32_t block_size; /* bytes */
+	uint32_t depth;
+	uint64_t total;      /* bytes */
+};
+
+/* Model name of the first hard disk, or NULL. */
+const char *disk_init(void);
+uint64_t disk_size(void);
+/* Cycles that it took, or 0 on failure. */
+uint64_t disk_run(const struct disk_job *job);
+/* Writes a pattern, reads it back into another buffer, and compares. */
+bool disk_check(uint64_t sector, uint32_t count);
+
+/* main.c: what the main loop does with keys and ticks */
+extern bool blinking, ticking;
+
+/* bench.c: executes a line that came over the serial port */
+void bench_command(const char *line);

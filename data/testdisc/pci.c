@@ -1,0 +1,42 @@
+#include "machine.h"
+
+uint32_t pci_read(uint32_t address, uint8_t offset)
+{
+	outl(0xCF8, 0x80000000 | address | (offset & 0xFC));
+	return inl(0xCFC);
+}
+
+void pci_write(uint32_t address, uint8_t offset, uint32_t value)
+{
+	outl(0xCF8, 0x80000000 | address | (offset & 0xFC));
+	outl(0xCFC, value);
+}
+
+static uint32_t find(uint8_t offset, uint32_t mask, uint32_t wanted)
+{
+	for (uint32_t slot = 0; slot < 32; slot++) {
+		uint32_t functions = 1;
+
+		if (pci_read(slot << 11, 0) == 0xFFFFFFFF)
+			continue;
+		if (pci_read(slot << 11, 0x0C) & 0x800000)
+			functions = 8;
+		for (uint32_t function = 0; function < functions; function++) {
+			uint32_t address = slot << 11 | function << 8;
+
+			if (pci_read(address, 0) != 0xFFFFFFFF && (pci_read(address, offset) & mask) == wanted)
+				return address;
+		}
+	}
+	return PCI_NONE;
+}
+
+uint32_t pci_find_class(uint16_t class_and_subclass)
+{
+	return find(0x08, 0xFFFF0000, (uint32_t)class_and_subclass << 16);
+}
+
+uint32_t pci_find_device(uint16_t vendor, uint16_t device)
+{
+	return find(0x00, 0xFFFFFFFF, (uint32_t)device << 16 | vendor);
+}
