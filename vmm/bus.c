@@ -136,6 +136,11 @@ static struct bus_region *find(struct bus *bus, uint64_t address)
 	return NULL;
 }
 
+void bus_drain(struct bus *bus)
+{
+	bus->hv->ops->drain(bus->hv);
+}
+
 uint64_t bus_read(struct bus *bus, uint64_t address, unsigned size)
 {
 	struct bus_region *region = find(bus, address);

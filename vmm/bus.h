@@ -51,5 +51,8 @@ void bus_map(struct bus *bus, struct bus_region *region, uint64_t base);
 /* Does nothing to a region that is not mapped. */
 void bus_unmap(struct bus *bus, struct bus_region *region);
 
+/* Delivers the writes that wait in coalesced regions: for a device that is about to look at what was written. */
+void bus_drain(struct bus *bus);
+
 uint64_t bus_read(struct bus *bus, uint64_t address, unsigned size);
 void bus_write(struct bus *bus, uint64_t address, unsigned size, uint64_t value);
