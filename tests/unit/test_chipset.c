@@ -25,9 +25,9 @@ static void set_up(struct fixture *f, gconstpointer data)
 {
 	f->machine = fake_machine_new(64 << 20);
 	f->rom.size = data ? GPOINTER_TO_UINT(data) : ROM_SIZE;
-	f->rom.image = aligned_alloc(MEMORY_PAGE, f->rom.size);
+	f->rom.data = aligned_alloc(MEMORY_PAGE, f->rom.size);
 	for (unsigned i = 0; i < f->rom.size; i++)
-		f->rom.image[i] = (uint8_t)(i >> 12);
+		f->rom.data[i] = (uint8_t)(i >> 12);
 	memset(f->machine->vm.memory.ram + 0xC0000, 0xAB, 0x40000);
 	pci_bus_init(&f->bus, &f->machine->vm);
 	f->host_bridge = host_bridge_new(&f->machine->vm, &f->bus, &f->rom);
@@ -48,7 +48,7 @@ static void tear_down(struct fixture *f, gconstpointer data)
 	g_assert_cmpuint(f->machine->vm.mmio.regions->len, ==, 0);
 	for (unsigned gsi = 0; gsi < IRQ_LINES; gsi++)
 		g_assert_false(f->machine->line[gsi]);
-	free(f->rom.image);
+	free(f->rom.data);
 	fake_machine_free(f->machine);
 }
 
@@ -152,7 +152,7 @@ static void test_rom(struct fixture *f, gconstpointer data)
 	(void)data;
 	g_assert_cmphex(slot->gpa, ==, 0xFFFC0000);
 	g_assert_true(slot->flags & MEMORY_READONLY);
-	g_assert_true(slot->host == f->rom.image);
+	g_assert_true(slot->host == f->rom.data);
 	g_assert_cmpuint(slots_in_pam(f), ==, 1);
 	g_assert_cmphex(slot_at(f, 0xE0000)->size, ==, 0x20000);
 	g_assert_cmphex(cpu_read(f, 0xFFFF0), ==, 0x3F);
@@ -202,7 +202,7 @@ static void test_pam_modes(struct fixture *f, gconstpointer data)
 		}
 		config_out(f, 0, places[i].reg, 1, 0);
 	}
-	g_assert_cmphex(f->rom.image[0x38000], ==, 0x38);
+	g_assert_cmphex(f->rom.data[0x38000], ==, 0x38);
 }
 
 static void test_pam_slots(struct fixture *f, gconstpointer data)

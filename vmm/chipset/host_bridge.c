@@ -144,8 +144,8 @@ struct device *host_bridge_new(struct vm *vm, struct pci_bus *bus, const struct 
 	pci_device_init(&bridge->pci, &identity);
 	set_registers(bridge, &vm->memory);
 	pci_plug(bus, &bridge->pci, PCI_DEVFN(0, 0));
-	if (rom->image) {
-		bridge->rom = memory_map(&vm->memory, MEMORY_HIGH_BASE - rom->size, rom->size, rom->image,
+	if (rom->data) {
+		bridge->rom = memory_map(&vm->memory, MEMORY_HIGH_BASE - rom->size, rom->size, rom->data,
 					 MEMORY_READONLY);
 		if (!bridge->rom)
 			g_warning("The host refused the memory of the firmware: the machine will not start");

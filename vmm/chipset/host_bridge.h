@@ -5,12 +5,12 @@
 #pragma once
 
 #include "../device.h"
-#include "rom.h"
+#include "../firmware/rom.h"
 
 struct pci_bus;
 
 /*
- * Plugs itself into bus, which outlives it. From here on the ROM is mapped; rom->image stays the caller's and must
- * outlive the device. A rom with image NULL maps nothing (a flash device does, or a kernel is loaded directly).
+ * Plugs itself into bus, which outlives it. From here on the ROM is mapped; rom->data stays the caller's and must
+ * outlive the device. A rom with data NULL maps nothing (a flash device does, or a kernel is loaded directly).
  */
 struct device *host_bridge_new(struct vm *vm, struct pci_bus *bus, const struct rom *rom);

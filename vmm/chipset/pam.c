@@ -123,14 +123,14 @@ static void update(struct pam *pam)
 
 void pam_init(struct pam *pam, struct memory *memory, struct bus *mmio, const struct rom *rom)
 {
-	uint64_t shadow_size = rom->image ? MIN(rom->size, SHADOW_MAX) : 0;
+	uint64_t shadow_size = rom->data ? MIN(rom->size, SHADOW_MAX) : 0;
 
 	memset(pam, 0, sizeof *pam);
 	pam->memory = memory;
 	pam->mmio = mmio;
 	pam->shadow_start = PAM_END - shadow_size;
 	if (shadow_size)
-		pam->shadow = rom->image + rom->size - shadow_size;
+		pam->shadow = rom->data + rom->size - shadow_size;
 	pam->region = (struct bus_region){ .name = "PAM", .ops = &pam_ops, .device = pam, .size = PAM_END - PAM_START,
 					   .priority = BUS_PRIORITY_PLATFORM };
 	bus_map(mmio, &pam->region, PAM_START);

@@ -8,8 +8,8 @@
 #pragma once
 
 #include "../bus.h"
+#include "../firmware/rom.h"
 #include "../memory.h"
-#include "rom.h"
 
 #define PAM_REGISTERS 7
 #define PAM_SEGMENTS 13
@@ -31,7 +31,7 @@ struct pam {
 	struct bus_region region;
 };
 
-/* Everything shows ROM, as after power on. rom: see rom.h; copied, but not its image. */
+/* Everything shows ROM, as after power on. rom: see host_bridge.h; copied, but not its data. */
 void pam_init(struct pam *pam, struct memory *memory, struct bus *mmio, const struct rom *rom);
 void pam_finish(struct pam *pam);
 /* Shows what the registers PAM0-PAM6 say. */
