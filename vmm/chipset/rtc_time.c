@@ -34,6 +34,8 @@ static int decode_hour(const uint8_t *cmos, uint8_t value)
 void rtc_encode(uint8_t *cmos, const struct rtc_fields *fields)
 {
 	int64_t days = rtc_fields_to_seconds(fields) / SECONDS_PER_DAY;
+	/* A clock that was set to nonsense can be before the year 0. */
+	int year = (fields->year % 10000 + 10000) % 10000;
 
 	cmos[RTC_SECONDS] = encode(cmos, fields->second);
 	cmos[RTC_MINUTES] = encode(cmos, fields->minute);
@@ -42,8 +44,8 @@ void rtc_encode(uint8_t *cmos, const struct rtc_fields *fields)
 	cmos[RTC_DAY_OF_WEEK] = (uint8_t)(((days + 4) % 7 + 7) % 7 + 1);
 	cmos[RTC_DAY] = encode(cmos, fields->day);
 	cmos[RTC_MONTH] = encode(cmos, fields->month);
-	cmos[RTC_YEAR] = encode(cmos, fields->year % 100);
-	cmos[RTC_CENTURY] = encode(cmos, fields->year / 100 % 100);
+	cmos[RTC_YEAR] = encode(cmos, year % 100);
+	cmos[RTC_CENTURY] = encode(cmos, year / 100);
 }
 
 void rtc_decode(const uint8_t *cmos, struct rtc_fields *fields)
