@@ -41,14 +41,24 @@ enum window_guest_state {
 struct window;
 
 /*
- * Main thread. The window shows scanout under the machine's name. Where OpenGL is missing it draws with SDL's software
- * renderer and says so in the log. Error: no display, and what to do (--headless).
+ * Main thread. The window shows scanout under the machine's name. Where OpenGL is missing, or would be done by the
+ * processor, the processor draws straight into the window, and the log says so. ORIEL_RENDERER=gl, gles or software in
+ * the environment chooses. Error: no display, and what to do (--headless).
  */
 struct window *window_new(const char *name, struct scanout *scanout, const struct window_client *client,
 			  GError **error);
 /* Main thread: runs until window_post_quit() or WINDOW_DETACH. */
 void window_run(struct window *window);
+/* After the producers of scanout and all callers of window_post_* have stopped or lost sight of the window. */
 void window_free(struct window *window);
+
+struct window_statistics {
+	const char *renderer; /* "gl" or "software" */
+	unsigned frames;      /* drawn so far */
+};
+
+/* Any thread. */
+void window_get_statistics(struct window *window, struct window_statistics *statistics);
 
 /* Any thread. message: NULL or a text for the user, copied. */
 void window_post_state(struct window *window, enum window_guest_state state, const char *message);

@@ -1,0 +1,331 @@
+/*
+ * The window's own menu, dialogs and banners, and what their choices and the host key's combinations do.
+ */
+#include "window_internal.h"
+
+static const char *const lamp_names[] = { "Scroll", "Num", "Caps", NULL };
+
+struct menu_entry {
+	const char *label, *shortcut;
+	enum window_action action;
+	int argument;
+	bool separated, grave;
+};
+
+#define HOST "Right Ctrl + "
+
+static const struct menu_entry keys_menu[] = {
+	{ "Ctrl + Alt + Del", HOST "Del", WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ALT_DELETE },
+	{ "Ctrl + Alt + Backspace", HOST "Backspace", WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ALT_BACKSPACE },
+	{ "Ctrl + Alt + F1", HOST "F1", WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ALT_F1 },
+	{ "Ctrl + Alt + F2", HOST "F2", WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ALT_F1 + 1 },
+	{ "Ctrl + Alt + F7", HOST "F7", WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ALT_F1 + 6 },
+	{ "Right Ctrl", HOST "Right Shift", WINDOW_ACTION_SEND_CHORD, CHORD_RIGHT_CTRL, .separated = true },
+	{ "Super", NULL, WINDOW_ACTION_SEND_CHORD, CHORD_META },
+	{ "Alt + Tab", NULL, WINDOW_ACTION_SEND_CHORD, CHORD_ALT_TAB },
+	{ "Alt + F4", NULL, WINDOW_ACTION_SEND_CHORD, CHORD_ALT_F4 },
+	{ "Ctrl + Esc", NULL, WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ESCAPE },
+	{ "Print Screen", NULL, WINDOW_ACTION_SEND_CHORD, CHORD_PRINT_SCREEN },
+	{ "Pause", NULL, WINDOW_ACTION_SEND_CHORD, CHORD_PAUSE },
+	{ "Back", NULL, WINDOW_ACTION_MENU, 0, .separated = true },
+};
+
+static const struct menu_entry reset_dialog[] = {
+	{ "Reset", NULL, WINDOW_ACTION_COMMAND, WINDOW_RESET, .grave = true },
+	{ "Cancel", "Esc", WINDOW_ACTION_DISMISS },
+};
+
+static const struct menu_entry power_off_dialog[] = {
+	{ "Power off", NULL, WINDOW_ACTION_COMMAND, WINDOW_POWER_OFF, .grave = true },
+	{ "Cancel", "Esc", WINDOW_ACTION_DISMISS },
+};
+
+static const struct menu_entry close_dialog[] = {
+	{ "Press the power button", NULL, WINDOW_ACTION_COMMAND, WINDOW_POWER_BUTTON },
+	{ "Power off", NULL, WINDOW_ACTION_COMMAND, WINDOW_POWER_OFF, .grave = true },
+	{ "Keep running without a window", NULL, WINDOW_ACTION_COMMAND, WINDOW_DETACH },
+	{ "Cancel", "Esc", WINDOW_ACTION_DISMISS },
+};
+
+static int interface_scale(const struct window *window)
+{
+	int units_wide, units_high;
+
+	SDL_GetWindowSize(window->handle, &units_wide, &units_high);
+	return units_wide && window->width * 2 >= units_wide * 3 ? 2 : 1;
+}
+
+static void add_entries(struct panel *panel, const struct menu_entry *entries, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		panel_add(panel, entries[i].label, entries[i].shortcut, (int)entries[i].action, entries[i].argument);
+		panel_last(panel)->separated = entries[i].separated;
+		panel_last(panel)->grave = entries[i].grave;
+	}
+}
+
+static void show(struct window *window, struct panel *panel)
+{
+	panel_free(window->panel);
+	window->panel = panel;
+	window_set_grab(window, false);
+	window_input_release_all(window);
+	panel->chosen = 0;
+	panel_draw(panel, window->width, window->height, interface_scale(window));
+	window_update_pointer(window);
+	window_redraw(window);
+}
+
+void window_close_panel(struct window *window)
+{
+	if (!window->panel)
+		return;
+	g_clear_pointer(&window->panel, panel_free);
+	window_update_pointer(window);
+	window_redraw(window);
+}
+
+static void show_dialog(struct window *window, const char *title, const char *text, const struct menu_entry *entries,
+			unsigned count)
+{
+	struct panel *panel = panel_new(PANEL_MIDDLE, title, text);
+
+	add_entries(panel, entries, count);
+	show(window, panel);
+}
+
+static void show_menu(struct window *window)
+{
+	static const char *const scale_labels[LAYOUT_SCALES] = {
+		[LAYOUT_FIT] = "Size of the picture: fit the window",
+		[LAYOUT_ACTUAL] = "Size of the picture: 1:1",
+		[LAYOUT_INTEGER] = "Size of the picture: whole multiples",
+	};
+	const struct menu_entry entries[] = {
+		{ "Send Ctrl + Alt + Del", HOST "Del", WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ALT_DELETE },
+		{ "Send keys \u203a", NULL, WINDOW_ACTION_KEYS_MENU },
+		{ window->fullscreen ? "Leave fullscreen" : "Fullscreen", HOST "F", WINDOW_ACTION_FULLSCREEN,
+		  .separated = true },
+		{ scale_labels[window->scale], HOST "C", WINDOW_ACTION_SCALE },
+		{ "Window as large as the picture", HOST "W", WINDOW_ACTION_FOLLOW },
+		{ "Grab mouse and keyboard", HOST "G", WINDOW_ACTION_GRAB },
+		{ "Screenshot", HOST "S", WINDOW_ACTION_COMMAND, WINDOW_SCREENSHOT },
+		{ window->state == WINDOW_GUEST_RUNNING ? "Pause" : "Resume", HOST "P", WINDOW_ACTION_PAUSE,
+		  .separated = true },
+		{ "Press the power button", NULL, WINDOW_ACTION_COMMAND, WINDOW_POWER_BUTTON },
+		{ "Reset\u2026", HOST "R", WINDOW_ACTION_ASK_RESET },
+		{ "Power off\u2026", NULL, WINDOW_ACTION_ASK_POWER_OFF },
+		{ "Close the window\u2026", HOST "Q", WINDOW_ACTION_ASK_CLOSE },
+	};
+	struct panel *panel = panel_new(PANEL_MIDDLE, window->name, NULL);
+
+	add_entries(panel, entries, G_N_ELEMENTS(entries));
+	panel->lamps = lamp_names;
+	panel->lit = window->leds;
+	show(window, panel);
+}
+
+static void show_keys_menu(struct window *window)
+{
+	struct panel *panel = panel_new(PANEL_MIDDLE, "Send keys", NULL);
+
+	add_entries(panel, keys_menu, G_N_ELEMENTS(keys_menu));
+	show(window, panel);
+}
+
+static void toggle_fullscreen(struct window *window)
+{
+	bool wanted = !window->fullscreen;
+
+	if (SDL_SetWindowFullscreen(window->handle, wanted ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0) == 0)
+		window->fullscreen = wanted;
+	else
+		g_warning("Cannot %s fullscreen: %s", wanted ? "enter" : "leave", SDL_GetError());
+	window_redraw(window);
+}
+
+static void next_scale(struct window *window)
+{
+	static const char *const names[LAYOUT_SCALES] = {
+		[LAYOUT_FIT] = "The picture fits the window",
+		[LAYOUT_ACTUAL] = "The picture is shown 1:1",
+		[LAYOUT_INTEGER] = "The picture is shown in whole multiples",
+	};
+
+	window->scale = (window->scale + 1) % LAYOUT_SCALES;
+	window_set_notice(window, names[window->scale]);
+}
+
+static void command(struct window *window, enum window_command command)
+{
+	window->client.command(window->client.opaque, command);
+	if (command == WINDOW_DETACH)
+		window->finished = true;
+}
+
+static void toggle_pause(struct window *window)
+{
+	if (window->state == WINDOW_GUEST_CRASHED)
+		window_set_notice(window, "The guest cannot go on; reset it or power it off");
+	else
+		command(window, window->state == WINDOW_GUEST_RUNNING ? WINDOW_PAUSE : WINDOW_RESUME);
+}
+
+void window_act(struct window *window, enum window_action action, int argument)
+{
+	bool menu_open = window->panel != NULL;
+
+	window_close_panel(window);
+	switch (action) {
+	case WINDOW_ACTION_DISMISS:
+		break;
+	case WINDOW_ACTION_MENU:
+		if (!menu_open || !argument)
+			show_menu(window);
+		break;
+	case WINDOW_ACTION_KEYS_MENU:
+		show_keys_menu(window);
+		break;
+	case WINDOW_ACTION_SEND_CHORD:
+		window_send_chord(window, argument);
+		break;
+	case WINDOW_ACTION_FULLSCREEN:
+		toggle_fullscreen(window);
+		break;
+	case WINDOW_ACTION_SCALE:
+		next_scale(window);
+		break;
+	case WINDOW_ACTION_FOLLOW:
+		window->own_size = false;
+		window_follow_guest(window);
+		break;
+	case WINDOW_ACTION_GRAB:
+		window_set_grab(window, !window->grabbed);
+		break;
+	case WINDOW_ACTION_PAUSE:
+		toggle_pause(window);
+		break;
+	case WINDOW_ACTION_ASK_RESET:
+		show_dialog(window, "Reset the machine?", "The guest loses what it has not saved.", reset_dialog,
+			    G_N_ELEMENTS(reset_dialog));
+		break;
+	case WINDOW_ACTION_ASK_POWER_OFF:
+		show_dialog(window, "Power off the machine?", "The guest loses what it has not saved.",
+			    power_off_dialog, G_N_ELEMENTS(power_off_dialog));
+		break;
+	case WINDOW_ACTION_ASK_CLOSE:
+		show_dialog(window, "Close the window?", "What should happen to the guest?", close_dialog,
+			    G_N_ELEMENTS(close_dialog));
+		break;
+	case WINDOW_ACTION_COMMAND:
+		command(window, argument);
+		break;
+	}
+}
+
+static const struct {
+	const char *title, *advice;
+	uint32_t accent;
+} banners[] = {
+	[WINDOW_GUEST_PAUSED] = { "Paused", HOST "P resumes", 0xff5e9bec },
+	[WINDOW_GUEST_CRASHED] = { "The guest has crashed", HOST "R resets it, " HOST "M opens the menu", 0xfff0605a },
+	[WINDOW_GUEST_TROUBLE] = { "The guest waits for you", HOST "P lets it go on", 0xfff5c14b },
+};
+
+void window_update_banner(struct window *window)
+{
+	g_autofree char *text = NULL;
+	const char *advice = banners[window->state].advice;
+
+	g_clear_pointer(&window->banner, panel_free);
+	window_redraw(window);
+	if (window->state == WINDOW_GUEST_RUNNING)
+		return;
+	text = window->message ? g_strconcat(window->message, "\n", advice, NULL) : g_strdup(advice);
+	window->banner = panel_new(PANEL_MIDDLE, banners[window->state].title, text);
+	window->banner->accent = banners[window->state].accent;
+	panel_draw(window->banner, window->width, window->height, interface_scale(window));
+}
+
+void window_set_notice(struct window *window, const char *text)
+{
+	enum { SHOWN_FOR = 4 * G_USEC_PER_SEC };
+
+	panel_free(window->notice);
+	window->notice = panel_new(PANEL_BOTTOM, NULL, text);
+	window->notice_end = g_get_monotonic_time() + SHOWN_FOR;
+	panel_draw(window->notice, window->width, window->height, interface_scale(window));
+	window_redraw(window);
+}
+
+void window_redraw_panels(struct window *window)
+{
+	struct panel *panels[] = { window->banner, window->notice, window->panel };
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(panels); i++)
+		if (panels[i])
+			panel_draw(panels[i], window->width, window->height, interface_scale(window));
+}
+
+void window_update_lamps(struct window *window)
+{
+	if (!window->panel || !window->panel->lamps)
+		return;
+	window->panel->lit = window->leds;
+	panel_draw(window->panel, window->width, window->height, interface_scale(window));
+	window_redraw(window);
+}
+
+void window_panel_key(struct window *window, SDL_Scancode scancode)
+{
+	const struct panel_item *item = panel_chosen(window->panel);
+	int count = (int)window->panel->items->len;
+	bool changed = false;
+
+	switch (scancode) {
+	case SDL_SCANCODE_UP:
+		changed = panel_move(window->panel, -1);
+		break;
+	case SDL_SCANCODE_DOWN:
+	case SDL_SCANCODE_TAB:
+		changed = panel_move(window->panel, 1);
+		break;
+	case SDL_SCANCODE_HOME:
+		changed = panel_choose(window->panel, 0);
+		break;
+	case SDL_SCANCODE_END:
+		changed = panel_choose(window->panel, count - 1);
+		break;
+	case SDL_SCANCODE_RETURN:
+	case SDL_SCANCODE_KP_ENTER:
+	case SDL_SCANCODE_SPACE:
+		if (item)
+			window_act(window, (enum window_action)item->action, item->argument);
+		break;
+	case SDL_SCANCODE_ESCAPE:
+		window_close_panel(window);
+		break;
+	default:
+		break;
+	}
+	if (changed)
+		window_redraw(window);
+}
+
+void window_panel_motion(struct window *window, int x, int y)
+{
+	const struct panel_item *item = panel_item_at(window->panel, x, y);
+
+	if (item && panel_choose(window->panel, panel_index(window->panel, item)))
+		window_redraw(window);
+}
+
+void window_panel_click(struct window *window, int x, int y)
+{
+	const struct panel_item *item = panel_item_at(window->panel, x, y);
+
+	if (item)
+		window_act(window, (enum window_action)item->action, item->argument);
+	else if (!layout_inside(&window->panel->place, x, y))
+		window_close_panel(window);
+}
