@@ -59,8 +59,8 @@ static void advance(struct fixture *f, uint64_t nanoseconds)
 
 static void assert_time(struct fixture *f, const char *expected)
 {
-	g_autofree char *text = g_strdup_printf("%02x%02x-%02x-%02x %02x:%02x:%02x %x", get(f, RTC_CENTURY), get(f, RTC_YEAR),
-						get(f, RTC_MONTH), get(f, RTC_DAY), get(f, RTC_HOURS),
+	g_autofree char *text = g_strdup_printf("%02x%02x-%02x-%02x %02x:%02x:%02x %x", get(f, RTC_CENTURY),
+						get(f, RTC_YEAR), get(f, RTC_MONTH), get(f, RTC_DAY), get(f, RTC_HOURS),
 						get(f, RTC_MINUTES), get(f, RTC_SECONDS), get(f, RTC_DAY_OF_WEEK));
 
 	g_assert_cmpstr(text, ==, expected);

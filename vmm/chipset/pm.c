@@ -68,8 +68,8 @@ static void overflow_fired(void *opaque)
 }
 
 /*
- * SLP_TYP as the DSDT's _S5 (0) and _S4 (2) name them, and as ICH9 itself does. Suspend to disk is powering off, with the
- * guest's memory saved by the guest. S3 is in neither table: it is not offered.
+ * SLP_TYP as the DSDT's _S5 (0) and _S4 (2) name them, and as ICH9 itself does. Suspend to disk is powering off, with
+ * the guest's memory saved by the guest. S3 is in neither table: it is not offered.
  */
 static void enter_sleep(struct pm *pm, unsigned type)
 {

@@ -1,4 +1,4 @@
-/* Register numbers and bits of the MC146818 (Motorola data sheet; ICH9 datasheet, 13.6). For rtc*.c and their tests. */
+/* Register numbers and bits of the MC146818: Motorola data sheet; ICH9 datasheet, 13.6. For rtc*.c and their tests. */
 #pragma once
 
 #define RTC_SECONDS 0x00

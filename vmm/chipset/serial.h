@@ -1,6 +1,6 @@
 /*
- * 16550A serial port (National PC16550D data sheet). Bytes leave at once, whatever the baud rate; input waits outside while
- * the FIFO is full, so it is never overrun. With vm->lock.
+ * 16550A serial port (National PC16550D data sheet). Bytes leave at once, whatever the baud rate; input waits outside
+ * while the FIFO is full, so it is never overrun. With vm->lock.
  */
 #pragma once
 

@@ -54,7 +54,8 @@ static void drop(struct serial_backend *backend, uint64_t bytes, const char *why
 static void report_dropped(struct serial_backend *backend)
 {
 	if (backend->dropped)
-		g_message("Serial port: %" G_GUINT64_FORMAT " bytes for %s were dropped", backend->dropped, backend->path);
+		g_message("Serial port: %" G_GUINT64_FORMAT " bytes for %s were dropped", backend->dropped,
+			  backend->path);
 	backend->dropped = 0;
 }
 
@@ -213,7 +214,8 @@ static gboolean client_waits(gint fd, GIOCondition condition, gpointer data)
 static void watch_clients(struct serial_backend *backend)
 {
 	if (backend->listener >= 0 && backend->fd < 0 && !backend->accept_watch)
-		backend->accept_watch = loop_watch(&backend->vm->loop, backend->listener, G_IO_IN, client_waits, backend);
+		backend->accept_watch = loop_watch(&backend->vm->loop, backend->listener, G_IO_IN, client_waits,
+						   backend);
 }
 
 static struct serial_backend *backend_new(struct vm *vm, const char *path)
