@@ -136,6 +136,7 @@ void memory_unmap(struct memory *memory, struct memory_slot *slot)
 	if (slot->size == 0)
 		return;
 	slot->size = 0;
+	g_clear_pointer(&slot->marked, g_free);
 	memory->hv->ops->set_slot(memory->hv, slot);
 }
 
@@ -153,7 +154,30 @@ bool memory_set_flags(struct memory *memory, struct memory_slot *slot, unsigned 
 	return memory->hv->ops->set_slot(memory->hv, slot);
 }
 
+static uint64_t bitmap_words(const struct memory_slot *slot)
+{
+	return (slot->size / MEMORY_PAGE + 63) / 64;
+}
+
+void memory_mark_dirty(struct memory *memory, struct memory_slot *slot, uint64_t offset, uint64_t size)
+{
+	(void)memory;
+	if (!(slot->flags & MEMORY_LOG_DIRTY) || size == 0 || !inside(offset, size, 0, slot->size))
+		return;
+	if (!slot->marked)
+		slot->marked = g_new0(uint64_t, bitmap_words(slot));
+	for (uint64_t page = offset / MEMORY_PAGE; page <= (offset + size - 1) / MEMORY_PAGE; page++)
+		slot->marked[page / 64] |= 1ull << page % 64;
+}
+
 bool memory_sync_dirty(struct memory *memory, const struct memory_slot *slot, uint64_t *bitmap)
 {
-	return memory->hv->ops->get_dirty(memory->hv, slot, bitmap);
+	struct memory_slot *own = &memory->slots[slot->id];
+
+	if (!memory->hv->ops->get_dirty(memory->hv, slot, bitmap))
+		return false;
+	for (uint64_t i = 0; own->marked && i < bitmap_words(slot); i++)
+		bitmap[i] |= own->marked[i];
+	g_clear_pointer(&own->marked, g_free);
+	return true;
 }

@@ -27,6 +27,7 @@ struct memory_slot {
 	uint64_t size; /* 0: free */
 	uint8_t *host;
 	unsigned flags;
+	uint64_t *marked; /* dirty bits of memory_mark_dirty(), NULL while there are none */
 };
 
 #define MEMORY_SLOTS 64
@@ -65,5 +66,10 @@ struct memory_slot *memory_map(struct memory *memory, uint64_t gpa, uint64_t siz
 void memory_unmap(struct memory *memory, struct memory_slot *slot);
 /* Changes MEMORY_READONLY and MEMORY_LOG_DIRTY of a mapped slot. */
 bool memory_set_flags(struct memory *memory, struct memory_slot *slot, unsigned flags);
+/*
+ * Says that the VMM itself wrote [offset, offset + size) of a slot on the guest's behalf, which the hypervisor does not
+ * see: memory_sync_dirty() will tell.
+ */
+void memory_mark_dirty(struct memory *memory, struct memory_slot *slot, uint64_t offset, uint64_t size);
 /* Fetches and clears dirty bits; bitmap holds one bit per page of the slot, rounded up to 64. */
 bool memory_sync_dirty(struct memory *memory, const struct memory_slot *slot, uint64_t *bitmap);

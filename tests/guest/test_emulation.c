@@ -1,0 +1,552 @@
+/*
+ * The completion of instructions that KVM gives up on, under real KVM: snippets of ring 0 code whose results are compared
+ * with those of the same code run in this process, exceptions, and locked operations on two vCPUs. On hosts whose KVM
+ * can run all of it natively only the operands in device memory reach the completion; the results must be the same.
+ */
+#include <cpuid.h>
+#include <string.h>
+
+#include "../../vmm/emulation/control_bits.h"
+#include "../../vmm/kvm.h"
+#include "../../vmm/vm.h"
+#include "emulation_snippets.h"
+#include "judge.h"
+
+#define RAM (4u << 20)
+#define TABLES 0x8000
+#define GDT 0x11000
+#define IDT 0x12000
+#define HANDLERS 0x14000
+#define CODE 0x16000
+#define STACK 0x1F000
+#define BUFFER 0x20000 /* two pages and more of RAM */
+#define READ_ONLY 0x30000
+#define NOT_PRESENT 0x31000
+#define DEVICE_LINEAR 0x40000000u
+#define DEVICE 0xE0000000u
+#define DEVICE_SIZE 0x1000
+#define OPERAND 256 /* bytes that a snippet may change at (%rsi) */
+#define BIG_OPERAND 4096
+#define MXCSR_AT 120 /* where snippets find a value for it */
+#define FLAGS (RFLAGS_ARITHMETIC)
+
+struct guest {
+	struct vm vm;
+	struct kvm kvm;
+	struct bus_region port, device;
+	uint8_t registers[DEVICE_SIZE];
+	GCond cond;
+	unsigned done, failures;
+	char *message;
+	struct kvm_sregs sregs;
+	uint64_t components;
+};
+
+static uint64_t device_read(void *device, uint64_t offset, unsigned size)
+{
+	struct guest *guest = device;
+	uint64_t value = 0;
+
+	g_assert_cmpuint(offset + size, <=, DEVICE_SIZE);
+	memcpy(&value, guest->registers + offset, size);
+	return value;
+}
+
+static void device_write(void *device, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct guest *guest = device;
+
+	g_assert_cmpuint(offset + size, <=, DEVICE_SIZE);
+	memcpy(guest->registers + offset, &value, size);
+}
+
+static uint64_t port_read(void *device, uint64_t offset, unsigned size)
+{
+	(void)device;
+	(void)offset;
+	(void)size;
+	return 0;
+}
+
+static void port_write(void *device, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct guest *guest = device;
+
+	(void)offset;
+	(void)size;
+	(void)value;
+	guest->done++;
+	g_cond_broadcast(&guest->cond);
+}
+
+static const struct bus_ops device_ops = { device_read, device_write };
+static const struct bus_ops port_ops = { port_read, port_write };
+
+static void on_event(void *opaque, enum kvm_event event, const char *message)
+{
+	struct guest *guest = opaque;
+
+	guest->failures++;
+	g_free(guest->message);
+	guest->message = g_strdup(event == KVM_EVENT_TRIPLE_FAULT ? "triple fault" : message);
+	kvm_stop_soon(&guest->kvm);
+	g_cond_broadcast(&guest->cond);
+}
+
+static uint8_t *ram(struct guest *guest, uint64_t gpa)
+{
+	return memory_ptr(&guest->vm.memory, gpa, 1);
+}
+
+static void put64(struct guest *guest, uint64_t gpa, uint64_t value)
+{
+	memcpy(ram(guest, gpa), &value, sizeof value);
+}
+
+/* 2 MiB of 4 KiB pages, identity but for two; then large pages; the device at DEVICE_LINEAR. */
+static void make_tables(struct guest *guest)
+{
+	const uint64_t top = TABLES, middle = TABLES + 0x1000, low = TABLES + 0x2000, high = TABLES + 0x3000,
+		pages = TABLES + 0x4000;
+
+	put64(guest, top, middle | 7);
+	put64(guest, middle, low | 7);
+	put64(guest, middle + 8, high | 7);
+	put64(guest, low, pages | 7);
+	put64(guest, low + 8, 0x200000 | 0x83);
+	put64(guest, high, DEVICE | 0x83);
+	for (uint64_t i = 0; i < 512; i++)
+		put64(guest, pages + i * 8, i << 12 | 3);
+	put64(guest, pages + (READ_ONLY >> 12) * 8, READ_ONLY | 1);
+	put64(guest, pages + (NOT_PRESENT >> 12) * 8, 0);
+}
+
+static void make_descriptors(struct guest *guest)
+{
+	put64(guest, GDT + 8, 0x00AF9B000000FFFF);
+	put64(guest, GDT + 16, 0x00CF93000000FFFF);
+	memcpy(ram(guest, HANDLERS), guest_handlers, guest_handlers_end - guest_handlers);
+	for (unsigned i = 0; i < GUEST_VECTORS; i++) {
+		uint64_t handler = HANDLERS + i * GUEST_HANDLER_SIZE;
+
+		put64(guest, IDT + i * 16, (handler & 0xFFFF) | 0x08 << 16 | 0x8E00ull << 32 |
+		      (handler & 0xFFFF0000) << 32);
+		put64(guest, IDT + i * 16 + 8, 0);
+	}
+}
+
+static void make_sregs(struct guest *guest, const struct kvm_sregs *initial)
+{
+	struct kvm_sregs *sregs = &guest->sregs;
+	struct kvm_segment data = {
+		.limit = 0xFFFFFFFF, .selector = 0x10, .type = 3, .present = 1, .db = 1, .s = 1, .g = 1,
+	};
+
+	*sregs = *initial;
+	sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss = data;
+	data.selector = 8;
+	data.type = 11;
+	data.db = 0;
+	data.l = 1;
+	sregs->cs = data;
+	sregs->gdt = (struct kvm_dtable){ .base = GDT, .limit = 23 };
+	sregs->idt = (struct kvm_dtable){ .base = IDT, .limit = GUEST_VECTORS * 16 - 1 };
+	sregs->cr0 = CR0_PE | CR0_MP | CR0_WP | CR0_PG | 0x30;
+	sregs->cr3 = TABLES;
+	sregs->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE;
+	sregs->efer = EFER_LME | EFER_LMA | EFER_NX;
+}
+
+static struct guest *guest_new(unsigned cpus)
+{
+	struct guest *guest = g_new0(struct guest, 1);
+	struct vcpu *vcpu;
+	uint32_t low, high;
+	GError *error = NULL;
+
+	g_cond_init(&guest->cond);
+	g_assert_true(kvm_init(&guest->kvm, &error));
+	g_assert_true(vm_init(&guest->vm, &guest->kvm.hv, RAM, &error));
+	guest->kvm.event = on_event;
+	guest->kvm.event_opaque = guest;
+	g_assert_true(kvm_create_vcpus(&guest->kvm, &guest->vm, cpus, &error));
+	g_assert_no_error(error);
+	guest->port = (struct bus_region){ "port", &port_ops, guest, .size = 1 };
+	guest->device = (struct bus_region){ "device", &device_ops, guest, .size = DEVICE_SIZE };
+	make_tables(guest);
+	make_descriptors(guest);
+	vcpu = guest->kvm.vcpus->pdata[0];
+	make_sregs(guest, &vcpu->initial.sregs);
+	__asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	guest->components = low & (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512);
+	g_mutex_lock(&guest->vm.lock);
+	bus_map(&guest->vm.pio, &guest->port, GUEST_PORT);
+	bus_map(&guest->vm.mmio, &guest->device, DEVICE);
+	kvm_pause(&guest->kvm);
+	g_mutex_unlock(&guest->vm.lock);
+	return guest;
+}
+
+static void guest_free(struct guest *guest)
+{
+	kvm_join(&guest->kvm);
+	g_mutex_lock(&guest->vm.lock);
+	bus_unmap(&guest->vm.pio, &guest->port);
+	bus_unmap(&guest->vm.mmio, &guest->device);
+	g_mutex_unlock(&guest->vm.lock);
+	vm_finish(&guest->vm);
+	kvm_finish(&guest->kvm);
+	g_cond_clear(&guest->cond);
+	g_free(guest->message);
+	g_free(guest);
+}
+
+/* With the lock. Starts a vCPU at CODE with these registers. */
+static void set_vcpu(struct guest *guest, unsigned index, const struct kvm_regs *regs, const uint8_t *image)
+{
+	struct vcpu *vcpu = guest->kvm.vcpus->pdata[index];
+	struct kvm_mp_state runnable = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs = { { .xcr = 0, .value = guest->components } } };
+	struct kvm_vcpu_events events = { .flags = KVM_VCPUEVENT_VALID_SHADOW };
+	struct kvm_debugregs debug = { .dr6 = 0xFFFF0FF0, .dr7 = 0x400 };
+
+	g_assert_cmpint(kvm_ioctl(vcpu->fd, KVM_SET_MP_STATE, &runnable), ==, 0);
+	vcpu_set_registers(vcpu, regs, &guest->sregs);
+	g_assert_cmpint(kvm_ioctl(vcpu->fd, KVM_SET_XCRS, &xcrs), ==, 0);
+	g_assert_cmpint(kvm_ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &events), ==, 0);
+	g_assert_cmpint(kvm_ioctl(vcpu->fd, KVM_SET_DEBUGREGS, &debug), ==, 0);
+	if (image)
+		g_assert_cmpint(kvm_ioctl(vcpu->fd, KVM_SET_XSAVE, (void *)image), ==, 0);
+}
+
+static void put_code(struct guest *guest, const uint8_t *code, size_t size)
+{
+	static const uint8_t done[] = { 0xE6, GUEST_PORT, 0xF4 };
+
+	memset(ram(guest, GUEST_RECORD), 0, sizeof(struct exception_record));
+	memcpy(ram(guest, CODE), code, size);
+	memcpy(ram(guest, CODE) + size, done, sizeof done);
+}
+
+/* With the lock: until so many vCPUs are done. */
+static void run(struct guest *guest, unsigned count, const char *what)
+{
+	gint64 deadline = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+
+	guest->done = 0;
+	kvm_resume(&guest->kvm);
+	while (guest->done < count && !guest->failures)
+		if (!g_cond_wait_until(&guest->cond, &guest->vm.lock, deadline))
+			g_error("%s: the guest does not answer", what);
+	if (guest->failures)
+		g_error("%s: %s", what, guest->message);
+	kvm_pause(&guest->kvm);
+}
+
+static struct vcpu *first(struct guest *guest)
+{
+	return guest->kvm.vcpus->pdata[0];
+}
+
+static const struct exception_record *record(struct guest *guest)
+{
+	return (const struct exception_record *)ram(guest, GUEST_RECORD);
+}
+
+static void random_bytes(GRand *rand, uint8_t *bytes, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = (uint8_t)g_rand_int(rand);
+}
+
+/* All state in use; the x87 stack is empty and MXCSR masks everything. */
+static void random_image(GRand *rand, uint64_t components, uint8_t image[JUDGE_IMAGE])
+{
+	const uint32_t mxcsr = 0x1F80;
+	const uint16_t fcw = 0x37F;
+
+	memset(image, 0, JUDGE_IMAGE);
+	memcpy(image, &fcw, sizeof fcw);
+	memcpy(image + 24, &mxcsr, sizeof mxcsr);
+	random_bytes(rand, image + 160, 256);
+	memcpy(image + 512, &components, sizeof components);
+	for (unsigned i = 2; i < 8; i++) {
+		unsigned size, offset, ecx, edx;
+
+		__cpuid_count(0xD, i, size, offset, ecx, edx);
+		if (components >> i & 1)
+			random_bytes(rand, image + offset, size);
+	}
+}
+
+static void random_operand(GRand *rand, uint64_t flags, uint8_t *operand, size_t size)
+{
+	const uint32_t mxcsr = 0x1FA5;
+
+	random_bytes(rand, operand, size);
+	for (size_t i = 0; flags & FP && i + 8 <= size; i += 8) {
+		double value = g_rand_double_range(rand, -1e6, 1e6);
+
+		memcpy(operand + i, &value, sizeof value);
+	}
+	memcpy(operand + MXCSR_AT, &mxcsr, sizeof mxcsr);
+	/* A header that XRSTOR accepts, where XSAVE only adds to it. */
+	if (flags & BIG)
+		memset(operand, 0, size);
+}
+
+static void random_regs(GRand *rand, struct kvm_regs *regs)
+{
+	random_bytes(rand, (uint8_t *)regs, 16 * sizeof(uint64_t));
+	regs->rsp = STACK;
+	regs->rip = CODE;
+	regs->rflags = 2 | (g_rand_int(rand) & FLAGS);
+}
+
+/* What the header says is in its initial state counts as that, whatever the image holds. */
+static void compare_images(const char *what, uint8_t *image, uint8_t *expected, uint64_t components)
+{
+	uint8_t *const both[] = { image, expected };
+
+	for (unsigned which = 0; which < 2; which++) {
+		uint64_t in_use;
+
+		memcpy(&in_use, both[which] + 512, sizeof in_use);
+		/* The opcode and the addresses of the last x87 instruction; then what is software's. */
+		memset(both[which] + 6, 0, 18);
+		memset(both[which] + 28, 0, 4);
+		memset(both[which] + 416, 0, 96);
+		if (!(in_use & XCR0_X87)) {
+			memset(both[which], 0, 24);
+			memset(both[which] + 32, 0, 128);
+			both[which][0] = 0x7F;
+			both[which][1] = 3;
+		}
+		if (!(in_use & XCR0_SSE))
+			memset(both[which] + 160, 0, 256);
+		for (unsigned i = 2; i < 8; i++) {
+			unsigned size, offset, ecx, edx;
+
+			__cpuid_count(0xD, i, size, offset, ecx, edx);
+			if (components >> i & 1 && !(in_use >> i & 1))
+				memset(both[which] + offset, 0, size);
+		}
+		memset(both[which] + 512, 0, 64);
+	}
+	for (unsigned i = 0; i < JUDGE_IMAGE; i++) {
+		if (image[i] != expected[i])
+			g_error("%s: byte %u of the vector state is %02x, not %02x", what, i, image[i], expected[i]);
+	}
+}
+
+static void compare_regs(const char *what, const struct kvm_regs *regs, const struct kvm_regs *expected)
+{
+	const uint64_t *got = (const uint64_t *)regs, *want = (const uint64_t *)expected;
+
+	for (unsigned i = 0; i < 16; i++) {
+		if (i != 4 && got[i] != want[i])
+			g_error("%s: register %u is %" G_GINT64_MODIFIER "x, not %" G_GINT64_MODIFIER "x", what, i, got[i],
+				want[i]);
+	}
+	if ((regs->rflags ^ expected->rflags) & FLAGS)
+		g_error("%s: flags are %llx, not %llx", what, regs->rflags, expected->rflags);
+}
+
+enum place {
+	PLACE_RAM,
+	PLACE_CROSSING,
+	PLACE_DEVICE,
+	PLACES,
+};
+
+static const char *const place_names[] = { "in RAM", "across pages", "in a device" };
+
+static void run_snippet(struct guest *guest, GRand *rand, const struct snippet *snippet, enum place place)
+{
+	size_t size = snippet->end - snippet->code, length = snippet->flags & BIG ? BIG_OPERAND : OPERAND;
+	g_autofree char *what = g_strdup_printf("%s %s", snippet->text, place_names[place]);
+	g_autofree uint8_t *pages = g_malloc(4 * 4096), *operand = g_malloc(length);
+	uint8_t image[JUDGE_IMAGE] __attribute__((aligned(64))), expected[JUDGE_IMAGE] __attribute__((aligned(64)));
+	uint64_t offset = place == PLACE_CROSSING ? 0xFFD : 0x40, in_guest;
+	uint8_t *native = (uint8_t *)(((uintptr_t)pages + 4095) & ~4095ull) + offset, *memory;
+	struct kvm_regs regs = { 0 }, native_regs;
+
+	in_guest = place == PLACE_DEVICE ? DEVICE_LINEAR + offset : BUFFER + offset;
+	memory = place == PLACE_DEVICE ? guest->registers + offset : ram(guest, BUFFER + offset);
+	random_regs(rand, &regs);
+	random_image(rand, guest->components, image);
+	random_operand(rand, snippet->flags, operand, length);
+	memcpy(expected, image, sizeof expected);
+	memcpy(native, operand, length);
+	memcpy(memory, operand, length);
+
+	native_regs = regs;
+	native_regs.rsi = (uintptr_t)native;
+	judge_run(snippet->code, size, &native_regs, expected, guest->components);
+
+	regs.rsi = in_guest;
+	put_code(guest, snippet->code, size);
+	set_vcpu(guest, 0, &regs, image);
+	run(guest, 1, what);
+	if (record(guest)->taken)
+		g_error("%s: exception %" G_GINT64_MODIFIER "u at %" G_GINT64_MODIFIER "x, error %" G_GINT64_MODIFIER "x, "
+			"CR2 %" G_GINT64_MODIFIER "x", what, record(guest)->vector, record(guest)->rip,
+			record(guest)->error, record(guest)->cr2);
+	kvm_ioctl(first(guest)->fd, KVM_GET_REGS, &regs);
+	kvm_ioctl(first(guest)->fd, KVM_GET_XSAVE, image);
+	compare_regs(what, &regs, &native_regs);
+	compare_images(what, image, expected, guest->components);
+	if (memcmp(memory, native, length))
+		for (size_t i = 0; i < length; i++)
+			if (memory[i] != native[i])
+				g_error("%s: byte %zu of the operand is %02x, not %02x", what, i, memory[i], native[i]);
+}
+
+static bool guest_has_movbe(const struct guest *guest)
+{
+	for (uint32_t i = 0; i < guest->kvm.cpuid->nent; i++) {
+		if (guest->kvm.cpuid->entries[i].function == 1)
+			return guest->kvm.cpuid->entries[i].ecx & bit_MOVBE;
+	}
+	return false;
+}
+
+static bool cpu_has(const struct guest *guest, uint64_t flags)
+{
+	unsigned eax, ebx = 0, ecx = 0, edx;
+
+	if (flags & AVX && !(guest->components & XCR0_AVX))
+		return false;
+	if (flags & MOVBE && !guest_has_movbe(guest))
+		return false;
+	if (flags & AVX512 && !(guest->components & XCR0_AVX512))
+		return false;
+	__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx);
+	if (flags & SHA && !(ebx & bit_SHA))
+		return false;
+	__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx);
+	return !(flags & SSE4A) || ecx & bit_SSE4a;
+}
+
+static bool have_kvm(void)
+{
+	if (g_file_test("/dev/kvm", G_FILE_TEST_EXISTS))
+		return true;
+	g_test_skip("no /dev/kvm");
+	return false;
+}
+
+static void test_snippets(void)
+{
+	GRand *rand = g_rand_new_with_seed(1);
+	struct guest *guest;
+	unsigned count = 0;
+
+	if (!have_kvm())
+		return;
+	guest = guest_new(1);
+	g_mutex_lock(&guest->vm.lock);
+	for (const struct snippet *snippet = guest_snippets; snippet->text; snippet++) {
+		if (!cpu_has(guest, snippet->flags))
+			continue;
+		for (enum place place = PLACE_RAM; place < PLACES; place++) {
+			if ((place == PLACE_CROSSING && !(snippet->flags & ANY)) ||
+			    (place != PLACE_RAM && snippet->flags & BIG))
+				continue;
+			run_snippet(guest, rand, snippet, place);
+			count++;
+		}
+	}
+	g_test_message("%u snippets, %" G_GUINT64_FORMAT " instructions completed", count,
+		       first(guest)->completed_instructions);
+	g_mutex_unlock(&guest->vm.lock);
+	guest_free(guest);
+	g_rand_free(rand);
+}
+
+struct fault {
+	const char *what;
+	uint8_t code[16];
+	uint8_t size;
+	uint64_t rsi;
+	uint64_t cr0, cr4; /* bits set on top, bits taken away */
+	uint64_t rflags;
+	unsigned vector;
+	uint64_t error;
+	uint8_t rip; /* from CODE */
+	uint64_t cr2;
+};
+
+static const struct fault faults[] = {
+	{ "popcnt, page not present", { 0xF3, 0x0F, 0xB8, 0x06 }, 4, NOT_PRESENT + 8, .vector = 14, .cr2 = NOT_PRESENT + 8 },
+	{ "paddd, page not present", { 0x66, 0x0F, 0xFE, 0x1E }, 4, NOT_PRESENT + 16, .vector = 14, .cr2 = NOT_PRESENT + 16 },
+	{ "popcnt reaching a page not present", { 0xF3, 0x48, 0x0F, 0xB8, 0x06 }, 5, NOT_PRESENT - 3, .vector = 14,
+	  .cr2 = NOT_PRESENT },
+	{ "movnti, page not present", { 0x48, 0x0F, 0xC3, 0x16 }, 4, NOT_PRESENT, .vector = 14, .error = 2,
+	  .cr2 = NOT_PRESENT },
+	{ "movnti, read-only page", { 0x48, 0x0F, 0xC3, 0x16 }, 4, READ_ONLY, .vector = 14, .error = 3, .cr2 = READ_ONLY },
+	{ "fnstcw, read-only page", { 0xD9, 0x3E }, 2, READ_ONLY, .vector = 14, .error = 3, .cr2 = READ_ONLY },
+	{ "cmpxchg16b, read-only page", { 0xF0, 0x48, 0x0F, 0xC7, 0x0E }, 5, READ_ONLY, .vector = 14, .error = 3,
+	  .cr2 = READ_ONLY },
+	{ "popcnt, address not canonical", { 0xF3, 0x0F, 0xB8, 0x06 }, 4, 0x800000000000, .vector = 13 },
+	{ "paddd, misaligned", { 0x66, 0x0F, 0xFE, 0x1E }, 4, BUFFER + 8, .vector = 13 },
+	{ "cmpxchg16b, misaligned", { 0xF0, 0x48, 0x0F, 0xC7, 0x0E }, 5, BUFFER + 8, .vector = 13 },
+	{ "xsave, misaligned", { 0x0F, 0xAE, 0x26 }, 3, BUFFER + 32, .vector = 13 },
+	{ "fldcw with CR0.TS", { 0xD9, 0x2E }, 2, BUFFER, CR0_TS, .vector = 7 },
+	{ "pxor with CR0.TS", { 0x66, 0x0F, 0xEF, 0xC9 }, 4, BUFFER, CR0_TS, .vector = 7 },
+	{ "xsave with CR0.TS", { 0x0F, 0xAE, 0x26 }, 3, BUFFER, CR0_TS, .vector = 7 },
+	{ "vpxor without CR4.OSXSAVE", { 0xC5, 0xF1, 0xEF, 0xC9 }, 4, BUFFER, 0, CR4_OSXSAVE, .vector = 6 },
+	{ "pxor without CR4.OSFXSR", { 0x66, 0x0F, 0xEF, 0xC9 }, 4, BUFFER, 0, CR4_OSFXSR, .vector = 6 },
+	{ "locked popcnt", { 0xF0, 0xF3, 0x0F, 0xB8, 0x06 }, 5, BUFFER, .vector = 6 },
+	{ "ud2", { 0x0F, 0x0B }, 2, .vector = 6 },
+	{ "int3", { 0xCC }, 1, .vector = 3, .rip = 1 },
+	{ "int 0x41", { 0xCD, 0x41 }, 2, .vector = 0x41, .rip = 2 },
+	{ "int 0xFF beyond the IDT", { 0xCD, 0xFF }, 2, .vector = 13, .error = 0xFF * 8 + 2 },
+	{ "popcnt, single step", { 0xF3, 0x0F, 0xB8, 0xC1 }, 4, .rflags = RFLAGS_TF, .vector = 1, .rip = 4 },
+	{ "pxor, single step", { 0x66, 0x0F, 0xEF, 0xC9 }, 4, .rflags = RFLAGS_TF, .vector = 1, .rip = 4 },
+};
+
+static void run_fault(struct guest *guest, const struct fault *fault)
+{
+	struct kvm_sregs saved = guest->sregs;
+	struct kvm_regs regs = { .rip = CODE, .rsp = STACK, .rsi = fault->rsi, .rflags = 2 | fault->rflags };
+	const struct exception_record *got = record(guest);
+
+	guest->sregs.cr0 |= fault->cr0;
+	guest->sregs.cr4 &= ~fault->cr4;
+	put_code(guest, fault->code, fault->size);
+	set_vcpu(guest, 0, &regs, NULL);
+	run(guest, 1, fault->what);
+	guest->sregs = saved;
+	g_test_message("%s: vector %" G_GINT64_MODIFIER "u", fault->what, got->vector);
+	g_assert_cmpuint(got->taken, ==, 1);
+	g_assert_cmpuint(got->vector, ==, fault->vector);
+	g_assert_cmphex(got->error, ==, fault->error);
+	g_assert_cmphex(got->rip, ==, CODE + fault->rip);
+	if (fault->vector == 14)
+		g_assert_cmphex(got->cr2, ==, fault->cr2);
+	if (fault->vector == 1)
+		g_assert_cmphex(got->dr6 & 0x4000, ==, 0x4000);
+}
+
+static void test_faults(void)
+{
+	struct guest *guest;
+
+	if (!have_kvm())
+		return;
+	guest = guest_new(1);
+	g_mutex_lock(&guest->vm.lock);
+	for (size_t i = 0; i < G_N_ELEMENTS(faults); i++)
+		run_fault(guest, &faults[i]);
+	g_mutex_unlock(&guest->vm.lock);
+	guest_free(guest);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/emulation/snippets", test_snippets);
+	g_test_add_func("/emulation/faults", test_faults);
+	return g_test_run();
+}
