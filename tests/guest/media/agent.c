@@ -2,11 +2,12 @@
  * The test agent: first process of the small Linux guest.
  *
  * It carries out commands, prints what it finds as lines that start with "agent: " on the serial port, and
- * reports every input event by itself. Commands come from the kernel's command line (agent=command;command,
- * with underscores for spaces) and then, line by line, from the serial port:
+ * reports every input event by itself. Commands come from the kernel's command line (agent="command;command")
+ * and then, line by line, from the serial port:
  *
  *   disk DEVICE                        size, rotation, discard limit and queue depth
- *   write DEVICE OFFSET LENGTH SEED    writes a pattern and flushes it to the medium
+ *   fill DEVICE OFFSET LENGTH BYTE     writes this byte everywhere and flushes it to the medium
+ *   write DEVICE OFFSET LENGTH SEED    the same with a pattern that differs everywhere
  *   check DEVICE OFFSET LENGTH SEED    reads it back past the page cache
  *   trim DEVICE OFFSET LENGTH          BLKDISCARD
  *   wait PATH                          until the file exists
@@ -111,8 +112,9 @@ static struct span parse_span(char **arguments, bool has_seed)
 	};
 }
 
-static int each_chunk(const char *device, int flags, struct span span, int (*step)(int, uint8_t *, size_t, off_t,
-										    uint64_t))
+typedef int (*chunk_step)(int fd, uint8_t *buffer, size_t length, off_t offset, uint64_t seed);
+
+static int each_chunk(const char *device, int flags, struct span span, chunk_step step)
 {
 	static uint8_t buffer[CHUNK] __attribute__((aligned(4096)));
 	int fd = open(device, flags | O_CLOEXEC), status = 0;
@@ -146,6 +148,19 @@ static int check_chunk(int fd, uint8_t *buffer, size_t length, off_t offset, uin
 		return n < 0 ? errno : EIO;
 	fill_pattern(expected, length, offset, seed);
 	return memcmp(buffer, expected, length) ? EILSEQ : 0;
+}
+
+static int fill_chunk(int fd, uint8_t *buffer, size_t length, off_t offset, uint64_t byte)
+{
+	memset(buffer, (int)byte, length);
+	ssize_t n = pwrite(fd, buffer, length, offset);
+	return n < 0 ? errno : (size_t)n == length ? 0 : EIO;
+}
+
+static int run_fill(struct agent *agent, char **arguments, const char *rest)
+{
+	(void)agent, (void)rest;
+	return each_chunk(arguments[0], O_WRONLY, parse_span(arguments, true), fill_chunk);
 }
 
 static int run_write(struct agent *agent, char **arguments, const char *rest)
@@ -300,6 +315,7 @@ static int run_halt(struct agent *agent, char **arguments, const char *rest)
 
 static const struct command commands[] = {
 	{ "disk", 1, run_disk },
+	{ "fill", 4, run_fill },
 	{ "write", 4, run_write },
 	{ "check", 4, run_check },
 	{ "trim", 3, run_trim },
@@ -440,13 +456,7 @@ static void run_command_line(struct agent *agent)
 	char *list = getenv("agent"), *place = list;
 
 	while (place) {
-		char *command = strsep(&place, ";");
-
-		for (char *c = command; *c; c++) {
-			if (*c == '_')
-				*c = ' ';
-		}
-		run_command(agent, command);
+		run_command(agent, strsep(&place, ";"));
 	}
 }
 
