@@ -543,10 +543,68 @@ static void test_faults(void)
 	guest_free(guest);
 }
 
+struct interrupt_return {
+	const char *what;
+	uint8_t code[16]; /* what is returned to follows it */
+	unsigned size;    /* of the frame's fields */
+	uint64_t before, flags, after;
+};
+
+static const struct interrupt_return interrupt_returns[] = {
+	{ "iret of 32 bits", { 0xCF }, 4, 2, 0x200C03, 0x200C03 },
+	{ "iret of 16 bits", { 0x66, 0xCF }, 2, 0x200002, 0xC03, 0x200C03 },
+	{ "iret that clears flags", { 0xCF }, 4, 0x200CD7, 2, 2 },
+};
+
+/* Protected mode without paging, as boot loaders use it. */
+static void run_interrupt_return(struct guest *guest, const struct interrupt_return *test)
+{
+	const uint32_t selector = 24, base = 0x10000;
+	const uint32_t frame[3] = { CODE - base + sizeof test->code, selector, (uint32_t)test->flags };
+	struct kvm_sregs saved = guest->sregs;
+	struct kvm_regs regs = { .rip = CODE - base, .rsp = STACK, .rflags = test->before };
+	struct kvm_sregs sregs;
+
+	put64(guest, GDT + selector, 0x00CF9B010000FFFF);
+	guest->sregs.cs.selector = selector;
+	guest->sregs.cs.base = base;
+	guest->sregs.cs.l = 0;
+	guest->sregs.cs.db = 1;
+	guest->sregs.gdt.limit = 31;
+	guest->sregs.cr0 = CR0_PE | 0x10;
+	guest->sregs.cr4 = guest->sregs.cr3 = guest->sregs.efer = 0;
+	put_code(guest, test->code, sizeof test->code);
+	for (unsigned i = 0; i < 3; i++)
+		memcpy(ram(guest, STACK + i * test->size), &frame[i], test->size);
+	set_vcpu(guest, 0, &regs, NULL);
+	run(guest, 1, test->what);
+	kvm_ioctl(first(guest)->fd, KVM_GET_REGS, &regs);
+	kvm_ioctl(first(guest)->fd, KVM_GET_SREGS, &sregs);
+	guest->sregs = saved;
+	g_assert_cmphex(regs.rsp, ==, STACK + 3 * test->size);
+	g_assert_cmphex(regs.rflags, ==, test->after);
+	g_assert_cmphex(sregs.cs.selector, ==, selector);
+}
+
+static void test_interrupt_returns(void)
+{
+	struct guest *guest;
+
+	if (!have_kvm())
+		return;
+	guest = guest_new(1);
+	g_mutex_lock(&guest->vm.lock);
+	for (size_t i = 0; i < G_N_ELEMENTS(interrupt_returns); i++)
+		run_interrupt_return(guest, &interrupt_returns[i]);
+	g_mutex_unlock(&guest->vm.lock);
+	guest_free(guest);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/emulation/snippets", test_snippets);
 	g_test_add_func("/emulation/faults", test_faults);
+	g_test_add_func("/emulation/interrupt-returns", test_interrupt_returns);
 	return g_test_run();
 }

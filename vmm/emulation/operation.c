@@ -394,6 +394,7 @@ static const struct system_row system_rows[] = {
 	{ MAP_ONE_BYTE, 0xCC, 0, 0, 0, PANY, SYSTEM_INT3 },
 	{ MAP_ONE_BYTE, 0xCD, 0, 0, 0, PANY, SYSTEM_INT },
 	{ MAP_ONE_BYTE, 0xCE, 0, 0, 0, PANY, SYSTEM_INTO },
+	{ MAP_ONE_BYTE, 0xCF, 0, 0, 0, PANY, SYSTEM_IRET },
 	{ MAP_ONE_BYTE, 0xF1, 0, 0, 0, PANY, SYSTEM_ICEBP },
 	{ MAP_0F, 0x08, 0, 0, 0, PANY, SYSTEM_CACHE },
 	{ MAP_0F, 0x09, 0, 0, 0, PANY, SYSTEM_CACHE },

@@ -23,6 +23,7 @@ enum {
 	VECTOR_OF = 4,
 	VECTOR_UD = 6,
 	VECTOR_NM = 7,
+	VECTOR_NP = 11,
 	VECTOR_SS = 12,
 	VECTOR_GP = 13,
 	VECTOR_PF = 14,
@@ -107,6 +108,9 @@ enum outcome execute_native(struct processor *processor, const struct instructio
 /* system.c */
 enum outcome system_execute(struct processor *processor, const struct instruction *instruction,
 			    const struct operation *operation);
+
+/* iret.c */
+enum outcome iret_execute(struct processor *processor, const struct instruction *instruction);
 
 /* xsave.c: the XSAVE family, in software: the guest's XCR0 need not be the host's. */
 enum outcome xsave_execute(struct processor *processor, const struct instruction *instruction,

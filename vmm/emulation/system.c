@@ -290,6 +290,7 @@ static const system_function functions[] = {
 	[SYSTEM_INT3] = int3,
 	[SYSTEM_INT] = int_n,
 	[SYSTEM_INTO] = into,
+	[SYSTEM_IRET] = iret_execute,
 	[SYSTEM_ICEBP] = icebp,
 	[SYSTEM_CLAC] = clac,
 	[SYSTEM_STAC] = stac,
