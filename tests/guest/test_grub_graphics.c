@@ -49,7 +49,7 @@ static void test_menu(void)
 	g_assert_no_error(error);
 	guest_set_disc(guest, disc);
 	guest_start(guest);
-	second.entry = wait_for(guest, font, "Entry two", 150);
+	second.entry = wait_for(guest, font, "Entry two", 300);
 	first = wait_for(guest, font, "Entry one", 30);
 	g_assert_cmpuint(first.x, ==, second.entry.x);
 	g_assert_cmpuint(first.y + first.height, ==, second.entry.y);

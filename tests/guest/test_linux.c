@@ -205,7 +205,7 @@ static void test_devices(void)
 	/* Drawing the console is slow where ring 0 is emulated; the desktop's test looks at this display. */
 	guest_set_linux(guest, true, "drm_kms_helper.fbdev_emulation=0");
 	guest_start(guest);
-	guest_wait_line(guest, "agent: ready", 150);
+	guest_wait_line(guest, "agent: ready", 300);
 	g_test_message("user space after %.1f s", guest_age(guest));
 	guest_run(guest, 30, "wait /dev/sda");
 	guest_run(guest, 30, "wait /dev/sr0");

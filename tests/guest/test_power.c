@@ -9,7 +9,7 @@ static struct guest *boot(const char *name)
 
 	guest_set_linux(guest, true, ARGUMENTS);
 	guest_start(guest);
-	guest_wait_line(guest, "agent: ready", 150);
+	guest_wait_line(guest, "agent: ready", 300);
 	return guest;
 }
 
@@ -28,7 +28,7 @@ static void test_reboot(void)
 	guest_write(guest, "reboot\n");
 	guest_wait_line(guest, "reboot: Restarting system", 20);
 	guest_wait_line(guest, "Linux version", 60);
-	guest_wait_line(guest, "agent: ready", 150);
+	guest_wait_line(guest, "agent: ready", 300);
 	press_power_button(guest);
 	guest_free(guest);
 }
