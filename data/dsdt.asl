@@ -7,10 +7,10 @@
  */
 DefinitionBlock ("dsdt.aml", "DSDT", 1, "ORIEL", "MACHINE", 0x00000001)
 {
-    External (\_SB.SERP, IntObj)       // 1: the serial port exists
-    External (\_SB.PCI0.W64B, BuffObj) // resource template of the 64-bit window; only an end tag without one
-    External (\_SB.PCI0.PRTP, PkgObj)  // interrupt routes through the links A-H (8259)
-    External (\_SB.PCI0.PRTA, PkgObj)  // interrupt routes to I/O APIC inputs 16-23
+    External (\_SB.SERP, IntObj)         // 1: the serial port exists
+    External (\_SB.PCI0.W64B, BuffObj)   // resource template of the 64-bit window; only an end tag without one
+    External (\_SB.PCI0.PRTP, MethodObj) // interrupt routes through the links A-H (8259)
+    External (\_SB.PCI0.PRTA, PkgObj)    // interrupt routes to I/O APIC inputs 16-23
 
     Name (\_S4, Package (4) { 2, 2, 0, 0 })
     Name (\_S5, Package (4) { 0, 0, 0, 0 })
@@ -101,7 +101,7 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "ORIEL", "MACHINE", 0x00000001)
                 {
                     Return (PRTA)
                 }
-                Return (PRTP)
+                Return (PRTP ())
             }
 
             // LPC bridge 00:1f.0 and what sits behind it
@@ -220,7 +220,7 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "ORIEL", "MACHINE", 0x00000001)
             Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 5, 10, 11 }
         })
 
-        // Links A-H for the 8259, and the fixed inputs that they have at the I/O APIC
+        // Links A-H for the 8259; the inputs 16-23 of the I/O APIC are wired to them for good and need no links
         Device (LNKA)
         {
             Name (_HID, EisaId ("PNP0C0F"))
@@ -339,78 +339,6 @@ DefinitionBlock ("dsdt.aml", "DSDT", 1, "ORIEL", "MACHINE", 0x00000001)
                 CreateDWordField (Arg0, 0x05, IRQV)
                 \_SB.PCI0.LPC.RTEH = IRQV
             }
-        }
-
-        Device (GSIA)
-        {
-            Name (_HID, EisaId ("PNP0C0F"))
-            Name (_UID, 16)
-            Name (_PRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 16 } })
-            Name (_CRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 16 } })
-            Method (_SRS, 1, NotSerialized) { }
-        }
-
-        Device (GSIB)
-        {
-            Name (_HID, EisaId ("PNP0C0F"))
-            Name (_UID, 17)
-            Name (_PRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 17 } })
-            Name (_CRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 17 } })
-            Method (_SRS, 1, NotSerialized) { }
-        }
-
-        Device (GSIC)
-        {
-            Name (_HID, EisaId ("PNP0C0F"))
-            Name (_UID, 18)
-            Name (_PRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 18 } })
-            Name (_CRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 18 } })
-            Method (_SRS, 1, NotSerialized) { }
-        }
-
-        Device (GSID)
-        {
-            Name (_HID, EisaId ("PNP0C0F"))
-            Name (_UID, 19)
-            Name (_PRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 19 } })
-            Name (_CRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 19 } })
-            Method (_SRS, 1, NotSerialized) { }
-        }
-
-        Device (GSIE)
-        {
-            Name (_HID, EisaId ("PNP0C0F"))
-            Name (_UID, 20)
-            Name (_PRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 20 } })
-            Name (_CRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 20 } })
-            Method (_SRS, 1, NotSerialized) { }
-        }
-
-        Device (GSIF)
-        {
-            Name (_HID, EisaId ("PNP0C0F"))
-            Name (_UID, 21)
-            Name (_PRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 21 } })
-            Name (_CRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 21 } })
-            Method (_SRS, 1, NotSerialized) { }
-        }
-
-        Device (GSIG)
-        {
-            Name (_HID, EisaId ("PNP0C0F"))
-            Name (_UID, 22)
-            Name (_PRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 22 } })
-            Name (_CRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 22 } })
-            Method (_SRS, 1, NotSerialized) { }
-        }
-
-        Device (GSIH)
-        {
-            Name (_HID, EisaId ("PNP0C0F"))
-            Name (_UID, 23)
-            Name (_PRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 23 } })
-            Name (_CRS, ResourceTemplate () { Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { 23 } })
-            Method (_SRS, 1, NotSerialized) { }
         }
     }
 }

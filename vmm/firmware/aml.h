@@ -9,6 +9,8 @@
 #define AML_OP_SCOPE 0x10
 #define AML_OP_BUFFER 0x11
 #define AML_OP_PACKAGE 0x12
+#define AML_OP_METHOD 0x14
+#define AML_OP_RETURN 0xA4
 
 /* Absolute ("\\_SB.PCI0") or relative ("LNKA") path of up to 3 names of 4 characters. */
 void aml_append_name(GByteArray *aml, const char *path);

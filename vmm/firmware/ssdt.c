@@ -4,7 +4,6 @@
 
 #define PCI_SLOTS 32
 #define PCI_PINS 4
-#define PIRQS 8
 #define GSI_OF_PIRQA 16
 
 #define QWORD_DESCRIPTOR 0x8A
@@ -26,8 +25,11 @@ static unsigned pirq_of(unsigned slot, unsigned pin)
 	return slot < 25 ? 4 + (slot + pin) % 4 : pin;
 }
 
-/* One package { slot and any function, pin, link, 0 } for each pin of each slot (ACPI 6.0, section 6.2.13). */
-static void append_routes(GByteArray *aml, const char *name, const char *links)
+/*
+ * One package { slot and any function, pin, link, 0 } or { slot and any function, pin, 0, input of the I/O APIC } for
+ * each pin of each slot (ACPI 6.0, section 6.2.13).
+ */
+static void append_routes(GByteArray *aml, bool links)
 {
 	GByteArray *routes = g_byte_array_new();
 
@@ -35,18 +37,32 @@ static void append_routes(GByteArray *aml, const char *name, const char *links)
 	for (unsigned slot = 0; slot < PCI_SLOTS; slot++) {
 		for (unsigned pin = 0; pin < PCI_PINS; pin++) {
 			GByteArray *route = g_byte_array_new();
-			g_autofree char *link = g_strdup_printf("%s%c", links, 'A' + pirq_of(slot, pin));
+			g_autofree char *link = g_strdup_printf("LNK%c", 'A' + pirq_of(slot, pin));
 
 			aml_append_u8(route, 4);
 			aml_append_integer(route, slot << 16 | 0xFFFF);
 			aml_append_integer(route, pin);
-			aml_append_name(route, link);
-			aml_append_integer(route, 0);
+			if (links)
+				aml_append_name(route, link);
+			else
+				aml_append_integer(route, 0);
+			aml_append_integer(route, links ? 0 : GSI_OF_PIRQA + pirq_of(slot, pin));
 			aml_append_enclosed(routes, AML_OP_PACKAGE, route);
 		}
 	}
-	aml_append_named(aml, name);
 	aml_append_enclosed(aml, AML_OP_PACKAGE, routes);
+}
+
+/* A method, so that the usual guest, which has an I/O APIC, does not even parse it. */
+static void append_8259_routes(GByteArray *aml)
+{
+	GByteArray *method = g_byte_array_new();
+
+	aml_append_name(method, "PRTP");
+	aml_append_u8(method, 0); /* no arguments */
+	aml_append_u8(method, AML_OP_RETURN);
+	append_routes(method, true);
+	aml_append_enclosed(aml, AML_OP_METHOD, method);
 }
 
 static void append_u64(GByteArray *bytes, uint64_t value)
@@ -95,8 +111,9 @@ GByteArray *ssdt_build(const struct firmware_description *description)
 
 	aml_append_name(bridge, "\\_SB_.PCI0");
 	append_window64(bridge, description);
-	append_routes(bridge, "PRTP", "LNK");
-	append_routes(bridge, "PRTA", "GSI");
+	append_8259_routes(bridge);
+	aml_append_named(bridge, "PRTA");
+	append_routes(bridge, false);
 	aml_append_enclosed(aml, AML_OP_SCOPE, bridge);
 	return aml;
 }
