@@ -101,7 +101,8 @@ static void test_numbers(struct fixture *fixture, gconstpointer unused)
 	select_key(fixture, FW_CFG_E820_TABLE);
 	g_assert_cmphex(read_little(fixture, 4), ==, 0x89ABCDEF);
 	select_key(fixture, FW_CFG_RAM_SIZE);
-	g_assert_cmphex(read_little(fixture, 9), ==, 0x1122334455667788);
+	g_assert_cmphex(read_little(fixture, 8), ==, 0x1122334455667788);
+	g_assert_cmphex(read_little(fixture, 1), ==, 0);
 	select_key(fixture, FW_CFG_NB_CPUS);
 	g_assert_cmphex(read_little(fixture, 1), ==, 0x21);
 	select_key(fixture, FW_CFG_NUMA);
