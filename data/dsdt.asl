@@ -1,6 +1,7 @@
 /*
  * What the ACPI namespace says about every machine. What depends on the machine's configuration (processors, the
- * window above RAM, the serial port's presence), and interrupt routes, are in the SSDT that vmm/firmware/ssdt.c writes.
+ * window above RAM, the serial port's presence), and the interrupt routes, are in the SSDT that
+ * vmm/firmware/ssdt.c writes.
  *
  * Table revision 1: integers have 32 bits, which the oldest guests need and the newest do not mind.
  * There is no \_S1, and no \_S3 as long as the machine cannot suspend to RAM.
