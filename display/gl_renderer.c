@@ -59,7 +59,7 @@ struct gl_renderer {
 	unsigned serial, texture_width, texture_height;
 	enum scanout_format texture_format;
 	bool filled;
-	bool linear;
+	bool keeps_size; /* Mesa's rasterisers learn of a new size of the window only by being made current */
 	uint32_t *row; /* for formats that have to be converted */
 };
 
@@ -206,7 +206,7 @@ static void draw_picture(struct gl_renderer *gl, const struct render_frame *fram
 		set_filter(whole_factor ? GL_NEAREST : GL_LINEAR);
 	glUseProgram(program->name);
 	glUniform2f(program->factor, whole_factor ? 0 : MAX(factor_x, 1), whole_factor ? 0 : MAX(factor_y, 1));
-	glUniform1f(program->brightness, frame->dim ? 0.375f : 1.0f);
+	glUniform1f(program->brightness, frame->dim ? RENDER_DIM / 256.0f : 1.0f);
 	draw_quad(frame, target->x, target->y, target->width, target->height);
 }
 
@@ -237,6 +237,10 @@ static void draw(struct renderer *renderer, const struct render_frame *frame)
 	struct gl_renderer *gl = to_gl(renderer);
 	const struct rectangle *target = &frame->target;
 
+	if (frame->whole && gl->keeps_size) {
+		SDL_GL_MakeCurrent(gl->window, NULL);
+		SDL_GL_MakeCurrent(gl->window, gl->context);
+	}
 	if (target->width < frame->width || target->height < frame->height)
 		glClear(GL_COLOR_BUFFER_BIT);
 	if (target->width > 0)
@@ -376,6 +380,7 @@ struct renderer *gl_renderer_new(SDL_Window *window, bool *software, GError **er
 	}
 	name = (const char *)glGetString(GL_RENDERER);
 	*software = name && drawn_by_processor(name);
+	gl->keeps_size = *software;
 	/* A rasteriser in memory has no display to wait for. */
 	gl->renderer.paced = SDL_GL_SetSwapInterval(*software ? 0 : 1) == 0 && !*software;
 	g_message("The window is drawn by %s (%s)", name ? name : "OpenGL", (const char *)glGetString(GL_VERSION));

@@ -19,6 +19,7 @@ struct render_layer {
 
 enum {
 	RENDER_LAYERS = 3,
+	RENDER_DIM = 96, /* of 256: brightness of a guest that stands still */
 };
 
 struct render_frame {

@@ -151,7 +151,7 @@ static void draw_row(struct software_renderer *software, const struct render_fra
 	}
 	if (frame->dim)
 		for (int x = 0; x < width; x++)
-			out[x] = (out[x] >> 2 & 0x3f3f3f) + (out[x] >> 3 & 0x1f1f1f);
+			out[x] = mix(0, out[x], RENDER_DIM);
 }
 
 static uint32_t *surface_row(const SDL_Surface *surface, int y)

@@ -5,6 +5,7 @@
 #include <X11/XF86keysym.h>
 #include <X11/keysym.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -105,20 +106,29 @@ struct expected_pixel {
 	uint32_t color;
 };
 
+/* OpenGL may round a mixed colour the other way. */
+static bool same_color(uint32_t a, uint32_t b)
+{
+	for (unsigned shift = 0; shift < 32; shift += 8)
+		if (abs((int)(a >> shift & 0xff) - (int)(b >> shift & 0xff)) > 1)
+			return false;
+	return true;
+}
+
 static bool pixel_shown(void *data)
 {
 	struct expected_pixel *expected = data;
 
-	return desktop_pixel(expected->fixture->desktop, expected->fixture->id, expected->x, expected->y) ==
-	       expected->color;
+	return same_color(desktop_pixel(expected->fixture->desktop, expected->fixture->id, expected->x, expected->y),
+			  expected->color);
 }
 
 static void expect_pixel(struct fixture *fixture, int x, int y, uint32_t color)
 {
 	struct expected_pixel expected = { fixture, x, y, color };
 
-	desktop_wait(pixel_shown, &expected);
-	g_assert_cmphex(desktop_pixel(fixture->desktop, fixture->id, x, y), ==, color);
+	if (!desktop_wait(pixel_shown, &expected))
+		g_assert_cmphex(desktop_pixel(fixture->desktop, fixture->id, x, y), ==, color);
 }
 
 struct expected_size {
@@ -246,6 +256,7 @@ static gpointer run_steps(gpointer data)
 	g_assert_cmpuint(fixture->id, !=, 0);
 	desktop_focus(fixture->desktop, fixture->id);
 	desktop_pointer(fixture->desktop, fixture->id, 1, 1);
+	settle(fixture);
 	g_free(taken(fixture));
 	fixture->steps(fixture);
 	window_post_quit(fixture->window);
@@ -423,6 +434,9 @@ static void steps_focus_loss(struct fixture *fixture)
 	desktop_key(fixture->desktop, XK_x, false);
 	XDestroyWindow(fixture->desktop->display, other);
 	desktop_focus(fixture->desktop, fixture->id);
+	/* The window manager may pass the focus on once more. */
+	settle(fixture);
+	g_free(taken(fixture));
 	desktop_tap(fixture->desktop, XK_y);
 	expect_events(fixture, "key 21 1;key 21 0;");
 }
@@ -558,8 +572,11 @@ static void steps_menu(struct fixture *fixture)
 	expect_events(fixture, "release;release;release;key 119 1;key 119 0;");
 	expect_pixel(fixture, 310, 200, 0x404040);
 
+	/* The same keys again close it. (SDL takes a press right after a release for a repetition, hence the wait.) */
 	desktop_combine(fixture->desktop, XK_Control_R, XK_m);
+	expect_pixel(fixture, 310, 200, 0x1e222a);
 	desktop_combine(fixture->desktop, XK_Control_R, XK_m);
+	expect_pixel(fixture, 310, 200, 0x404040);
 	expect_events(fixture, "release;");
 	desktop_tap(fixture->desktop, XK_a);
 	expect_events(fixture, "key 30 1;key 30 0;");
@@ -609,7 +626,7 @@ static void steps_states(struct fixture *fixture)
 	publish(fixture, 1024, 768, SCANOUT_XRGB8888, 0);
 	expect_quarters(fixture, 0, 0, 1024, 768);
 	window_post_state(fixture->window, WINDOW_GUEST_PAUSED, NULL);
-	expect_pixel(fixture, 10, 10, 0x5e0000);
+	expect_pixel(fixture, 10, 10, 0x5f0000);
 	expect_pixel(fixture, 512, 355, 0x1e222a);
 	expect_title(fixture, NAME " (paused) \u2014 Right Ctrl+M opens the menu");
 	desktop_picture(fixture->desktop, fixture->id, "paused");
@@ -623,7 +640,7 @@ static void steps_states(struct fixture *fixture)
 	expect_title(fixture, NAME " (crashed) \u2014 Right Ctrl+M opens the menu");
 	g_usleep(200000);
 	desktop_picture(fixture->desktop, fixture->id, "crashed");
-	expect_pixel(fixture, 10, 10, 0x5e0000);
+	expect_pixel(fixture, 10, 10, 0x5f0000);
 	window_post_state(fixture->window, WINDOW_GUEST_RUNNING, NULL);
 	expect_quarters(fixture, 0, 0, 1024, 768);
 	expect_pixel(fixture, 511, 355, 0xff0000);
