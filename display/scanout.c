@@ -65,6 +65,14 @@ void scanout_set_producer(struct scanout *scanout, void (*watch_changed)(void *p
 	g_mutex_unlock(&scanout->lock);
 }
 
+void scanout_set_observer(struct scanout *scanout, void (*picture_changed)(void *observer), void *observer)
+{
+	g_mutex_lock(&scanout->lock);
+	scanout->picture_changed = picture_changed;
+	scanout->observer = observer;
+	g_mutex_unlock(&scanout->lock);
+}
+
 static void add_damage(struct scanout_listener *listener, unsigned first, unsigned end)
 {
 	struct scanout_damage *damage = &listener->damage;
@@ -87,7 +95,9 @@ static void damage_all(struct scanout *scanout, unsigned first, unsigned end)
 
 void scanout_set_picture(struct scanout *scanout, const struct scanout_picture *picture)
 {
+	void (*picture_changed)(void *observer);
 	struct scanout_memory *old;
+	void *observer;
 	unsigned serial;
 
 	if (picture->memory)
@@ -98,8 +108,12 @@ void scanout_set_picture(struct scanout *scanout, const struct scanout_picture *
 	scanout->picture = *picture;
 	scanout->picture.serial = serial;
 	damage_all(scanout, 0, MAX(picture->height, 1));
+	picture_changed = scanout->picture_changed;
+	observer = scanout->observer;
 	g_mutex_unlock(&scanout->lock);
 	scanout_memory_unref(old);
+	if (picture_changed)
+		picture_changed(observer);
 }
 
 void scanout_damage(struct scanout *scanout, unsigned first, unsigned end)

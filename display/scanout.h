@@ -67,6 +67,8 @@ struct scanout {
 	GPtrArray *listeners;
 	void (*watch_changed)(void *producer);
 	void *producer;
+	void (*picture_changed)(void *observer);
+	void *observer;
 };
 
 void scanout_init(struct scanout *scanout);
@@ -84,6 +86,11 @@ void scanout_set_producer(struct scanout *scanout, void (*watch_changed)(void *p
  * counts as one row, so that consumers hear of it. serial is filled in.
  */
 void scanout_set_picture(struct scanout *scanout, const struct scanout_picture *picture);
+/*
+ * Told of every new picture without being a listener, for whom producers go on looking for damage. Called on the
+ * producer's thread with vm->lock, after the change. NULL: no more calls.
+ */
+void scanout_set_observer(struct scanout *scanout, void (*picture_changed)(void *observer), void *observer);
 /* Producer: rows changed. */
 void scanout_damage(struct scanout *scanout, unsigned first, unsigned end);
 

@@ -2,8 +2,8 @@
  * Input events on their way from the window (or the control socket) to the emulated device that can take them.
  *
  * Events are evdev's (linux/input-event-codes.h): EV_KEY (value 1 press, 0 release; no auto-repeat, which is the
- * guest's or the keyboard's affair), EV_REL (REL_X, REL_Y, REL_WHEEL, REL_HWHEEL), EV_ABS (ABS_X, ABS_Y, 0-32767 across
- * the picture), and EV_SYN after each group. All calls need vm->lock: other threads post through loop_call().
+ * guest's or the keyboard's affair), EV_REL (REL_X, REL_Y, REL_WHEEL, REL_HWHEEL), EV_ABS (ABS_X, ABS_Y, 0-32767
+ * across the picture), and EV_SYN after each group. All calls need vm->lock: other threads post through loop_call().
  */
 #pragma once
 

@@ -1,0 +1,77 @@
+/*
+ * The machine's D-Bus socket (data/io.github.oriel.Machine.xml): everything that a user can do with a machine,
+ * without its window.
+ *
+ * The socket is served on vm->loop, under vm->lock. Any number of clients may be connected.
+ */
+#pragma once
+
+#include <gio/gio.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../../display/scanout.h"
+#include "../../input/router.h"
+#include "../vm.h"
+
+/*
+ * What the machine can be told. All are called on the I/O thread with vm->lock and must not wait for the guest. The
+ * errors' messages are shown to the user; G_IO_ERROR_NOT_FOUND, _INVALID_ARGUMENT, _BUSY and _NOT_SUPPORTED keep
+ * their meaning as D-Bus errors, everything else becomes Failed.
+ */
+struct control_ops {
+	/* "starting", "running", "paused", "crashed", "trouble" or "stopped"; the reason, or "" */
+	const char *(*state)(void *machine);
+	const char *(*message)(void *machine);
+	/* Brings the scanout up to date, which its producer leaves undone while nobody watches. */
+	void (*refresh_screen)(void *machine);
+	/* Path of the serial port's pty, or "" */
+	const char *(*serial_pty)(void *machine);
+
+	bool (*pause)(void *machine, GError **error);
+	bool (*resume)(void *machine, GError **error);
+	bool (*reset)(void *machine, GError **error);
+	bool (*power_button)(void *machine, GError **error);
+	bool (*stop)(void *machine, GError **error);
+	/* After trouble: do the requests again, or let them fail. */
+	bool (*retry)(void *machine, GError **error);
+	bool (*fail)(void *machine, GError **error);
+	/* drive: AHCI port, or -1 for the first CD drive. path is absolute. */
+	bool (*insert_disc)(void *machine, int drive, const char *path, GError **error);
+	bool (*eject_disc)(void *machine, int drive, bool force, GError **error);
+	/* Calls add(opaque, name, value) for every counter. */
+	void (*statistics)(void *machine, void (*add)(void *opaque, const char *name, uint64_t value), void *opaque);
+};
+
+struct control_options {
+	struct vm *vm;
+	struct input_router *router;
+	struct scanout *scanout;
+	const char *socket_path; /* machine_config_socket_path() */
+	const char *name;        /* for people */
+	const char *folder;
+	const struct control_ops *ops;
+	void *machine;
+};
+
+struct control;
+
+/*
+ * Makes the socket and listens. Any thread; clients are served once vm->loop runs. Strings are copied, everything
+ * else must outlive the control. Error: the machine is already running, or the socket cannot be made.
+ */
+struct control *control_new(const struct control_options *options, GError **error);
+/* Sends what is still to be sent, hangs up, and removes the socket. With vm->loop stopped and vCPUs gone. */
+void control_free(struct control *control);
+
+/* To all clients. With vm->lock, any thread. The new values are asked from ops and from the scanout. */
+void control_state_changed(struct control *control);
+void control_leds_changed(struct control *control);
+/* Also called by itself when the scanout's picture changes. */
+void control_mode_changed(struct control *control);
+/* path: "" after ejecting. */
+void control_disc_changed(struct control *control, int drive, const char *path);
+/* Something went wrong that did not stop the guest. */
+void control_error(struct control *control, const char *message);
+/* fraction: 0 to 1 of a long operation */
+void control_progress(struct control *control, const char *operation, double fraction);
