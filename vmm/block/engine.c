@@ -439,7 +439,7 @@ void engine_step_done(struct engine *engine, struct engine_io *io, int result)
 {
 	engine->in_flight--;
 	if (result == -EINTR || result == -EAGAIN || result == -ECANCELED) {
-		/* ECANCELED: the thread that submitted it has ended. */
+		/* ECANCELED: the thread that submitted it may have ended. */
 		io->step.slow = true;
 		start_step(engine, io, io->step.kind);
 	} else if (result < 0) {
