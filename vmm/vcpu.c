@@ -21,8 +21,6 @@ static void kicked(int signal)
 	(void)signal; /* its arrival is what counts: KVM_RUN returns */
 }
 
-static void vcpu_set_initial_xsave(struct vcpu *vcpu);
-
 static const char *const exit_names[VCPU_EXIT_REASONS] = {
 	[KVM_EXIT_UNKNOWN] = "unknown", [KVM_EXIT_EXCEPTION] = "exception", [KVM_EXIT_IO] = "io",
 	[KVM_EXIT_DEBUG] = "debug", [KVM_EXIT_HLT] = "hlt", [KVM_EXIT_MMIO] = "mmio",
@@ -39,6 +37,20 @@ const char *vcpu_exit_name(unsigned reason)
 	return reason < VCPU_EXIT_REASONS ? exit_names[reason] : NULL;
 }
 
+/* One MSR at a time: KVM stops a list at the first that it refuses. */
+static bool msr_ioctl(struct vcpu *vcpu, unsigned long request, struct kvm_msr_entry *entry)
+{
+	struct kvm_msrs *msrs = g_alloca(sizeof *msrs + sizeof *entry);
+	bool ok;
+
+	memset(msrs, 0, sizeof *msrs);
+	msrs->nmsrs = 1;
+	msrs->entries[0] = *entry;
+	ok = kvm_ioctl(vcpu->fd, request, msrs) == 1;
+	*entry = msrs->entries[0];
+	return ok;
+}
+
 static struct kvm_msrs *read_msrs(struct vcpu *vcpu)
 {
 	struct kvm_msr_list *list = g_malloc0(sizeof *list + 1024 * sizeof(uint32_t));
@@ -49,16 +61,24 @@ static struct kvm_msrs *read_msrs(struct vcpu *vcpu)
 		list->nmsrs = 0;
 	msrs = g_malloc0(sizeof *msrs + list->nmsrs * sizeof(struct kvm_msr_entry));
 	for (uint32_t i = 0; i < list->nmsrs; i++) {
-		struct { struct kvm_msrs head; struct kvm_msr_entry entry; } one = { .head.nmsrs = 1 };
+		struct kvm_msr_entry entry = { .index = list->indices[i] };
 
-		one.entry.index = list->indices[i];
 		/* Guests may count on a time stamp counter that never goes back. */
-		if (list->indices[i] == MSR_IA32_TSC || kvm_ioctl(vcpu->fd, KVM_GET_MSRS, &one) != 1)
-			continue;
-		msrs->entries[msrs->nmsrs++] = one.entry;
+		if (entry.index != MSR_IA32_TSC && msr_ioctl(vcpu, KVM_GET_MSRS, &entry))
+			msrs->entries[msrs->nmsrs++] = entry;
 	}
 	g_free(list);
 	return msrs;
+}
+
+/* A fresh KVM image has no state component valid, which leaves MXCSR to chance on some hosts: name x87 and SSE. */
+static void set_initial_xsave(struct vcpu *vcpu)
+{
+	uint32_t *region = vcpu->initial.xsave->region;
+
+	region[0] = 0x37F;     /* FCW */
+	region[6] = 0x1F80;    /* MXCSR */
+	region[128] |= 3;      /* XSTATE_BV: x87, SSE */
 }
 
 static void read_initial(struct vcpu *vcpu)
@@ -76,17 +96,7 @@ static void read_initial(struct vcpu *vcpu)
 	kvm_ioctl(vcpu->fd, KVM_GET_MP_STATE, &initial->mp_state);
 	kvm_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &initial->events);
 	initial->msrs = read_msrs(vcpu);
-	vcpu_set_initial_xsave(vcpu);
-}
-
-/* A fresh KVM image has no state component valid, which leaves MXCSR to chance on some hosts: name x87 and SSE. */
-static void vcpu_set_initial_xsave(struct vcpu *vcpu)
-{
-	uint32_t *region = vcpu->initial.xsave->region;
-
-	region[0] = 0x37F;     /* FCW */
-	region[6] = 0x1F80;    /* MXCSR */
-	region[128] |= 3;      /* XSTATE_BV: x87, SSE */
+	set_initial_xsave(vcpu);
 }
 
 static bool set_cpuid(struct vcpu *vcpu, unsigned count)
@@ -167,11 +177,9 @@ void vcpu_reset(struct vcpu *vcpu)
 	kvm_ioctl(vcpu->fd, KVM_SET_XSAVE, initial->xsave);
 	kvm_ioctl(vcpu->fd, KVM_SET_DEBUGREGS, &initial->debugregs);
 	for (uint32_t i = 0; i < initial->msrs->nmsrs; i++) {
-		struct { struct kvm_msrs head; struct kvm_msr_entry entry; } one = { .head.nmsrs = 1 };
+		struct kvm_msr_entry entry = initial->msrs->entries[i];
 
-		/* One by one: KVM stops at the first that it lets be read but not written. */
-		one.entry = initial->msrs->entries[i];
-		kvm_ioctl(vcpu->fd, KVM_SET_MSRS, &one);
+		msr_ioctl(vcpu, KVM_SET_MSRS, &entry);
 	}
 	kvm_ioctl(vcpu->fd, KVM_SET_LAPIC, &initial->lapic);
 	kvm_ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &initial->events);
@@ -239,7 +247,7 @@ static void fail_with_registers(struct vcpu *vcpu, const char *what)
 	fail(vcpu, report);
 }
 
-/* True: the vCPU goes on. Takes vm->lock as needed. */
+/* Takes vm->lock as needed. */
 static void handle_internal_error(struct vcpu *vcpu)
 {
 	g_autofree char *report = NULL;

@@ -586,10 +586,10 @@ char *machine_config_path(const struct machine_config *config, const char *path)
 	return g_canonicalize_filename(path, config->folder);
 }
 
-char *machine_config_socket_path(const struct machine_config *config)
+static char *runtime_path(const struct machine_config *config, const char *suffix)
 {
 	g_autofree char *machine = g_path_get_basename(config->folder);
-	g_autofree char *name = g_strconcat(machine, ".sock", NULL);
+	g_autofree char *name = g_strconcat(machine, suffix, NULL);
 	g_autofree char *path = g_build_filename(g_get_user_runtime_dir(), "oriel", name, NULL);
 	g_autofree char *digest = NULL;
 
@@ -597,5 +597,15 @@ char *machine_config_socket_path(const struct machine_config *config)
 		return g_steal_pointer(&path);
 	digest = g_compute_checksum_for_string(G_CHECKSUM_SHA1, machine, -1);
 	digest[16] = 0;
-	return g_strdup_printf("%s/oriel/%s.sock", g_get_user_runtime_dir(), digest);
+	return g_strdup_printf("%s/oriel/%s%s", g_get_user_runtime_dir(), digest, suffix);
+}
+
+char *machine_config_socket_path(const struct machine_config *config)
+{
+	return runtime_path(config, ".sock");
+}
+
+char *machine_config_serial_path(const struct machine_config *config)
+{
+	return runtime_path(config, ".serial.sock");
 }

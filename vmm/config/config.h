@@ -40,7 +40,7 @@ enum config_serial_kind {
 	CONFIG_SERIAL_NONE,
 	CONFIG_SERIAL_LOG,    /* serial.log in the machine's folder */
 	CONFIG_SERIAL_PTY,
-	CONFIG_SERIAL_SOCKET, /* serial.sock beside the control socket */
+	CONFIG_SERIAL_SOCKET, /* <machine>.serial.sock beside the control socket */
 };
 
 enum config_boot {
@@ -80,3 +80,5 @@ char *machine_config_path(const struct machine_config *config, const char *path)
  * too long for a socket. Free with g_free().
  */
 char *machine_config_socket_path(const struct machine_config *config);
+/* Where CONFIG_SERIAL_SOCKET listens. Free with g_free(). */
+char *machine_config_serial_path(const struct machine_config *config);

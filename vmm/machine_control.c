@@ -1,0 +1,274 @@
+#include "machine_control.h"
+
+#include <gio/gio.h>
+#include <unistd.h>
+
+#include "../display/vga.h"
+#include "chipset/pm.h"
+#include "chipset/serial_backend.h"
+#include "control/control.h"
+#include "machine.h"
+#include "storage/ahci.h"
+
+typedef void (*add_counter)(void *opaque, const char *name, uint64_t value);
+
+static const char *get_state(void *opaque)
+{
+	return machine_state_name(((struct machine *)opaque)->state);
+}
+
+static const char *get_message(void *opaque)
+{
+	const char *message = ((struct machine *)opaque)->message;
+
+	return message ? message : "";
+}
+
+static const char *get_serial_pty(void *opaque)
+{
+	struct machine *machine = opaque;
+
+	return machine->config->serial == CONFIG_SERIAL_PTY ? serial_backend_path(machine->serial) : "";
+}
+
+static bool refuse(struct machine *machine, const char *what, GError **error)
+{
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "The machine is %s: %s",
+		    machine_state_name(machine->state), what);
+	return false;
+}
+
+static bool do_pause(void *opaque, GError **error)
+{
+	struct machine *machine = opaque;
+
+	machine_pause(machine);
+	return machine->state == MACHINE_PAUSED || refuse(machine, "it cannot be paused", error);
+}
+
+static bool do_resume(void *opaque, GError **error)
+{
+	return machine_resume(opaque) || refuse(opaque, "it can only be reset or stopped", error);
+}
+
+static bool do_reset(void *opaque, GError **error)
+{
+	(void)error;
+	machine_reset(opaque);
+	return true;
+}
+
+static bool do_power_button(void *opaque, GError **error)
+{
+	return machine_power_button(opaque) || refuse(opaque, "no operating system listens to the power button", error);
+}
+
+static bool do_stop(void *opaque, GError **error)
+{
+	(void)error;
+	machine_stop(opaque);
+	return true;
+}
+
+static bool do_retry(void *opaque, GError **error)
+{
+	struct machine *machine = opaque;
+
+	if (machine->state != MACHINE_TROUBLE)
+		return refuse(machine, "there is nothing to try again", error);
+	machine_mend(machine, true);
+	return true;
+}
+
+static bool do_fail(void *opaque, GError **error)
+{
+	struct machine *machine = opaque;
+
+	if (machine->state != MACHINE_TROUBLE)
+		return refuse(machine, "no request waits", error);
+	machine_mend(machine, false);
+	return true;
+}
+
+/* The drive that the caller means, or -1 with an error. */
+static int find_drive(struct machine *machine, int drive, GError **error)
+{
+	for (int port = 0; port < AHCI_PORTS; port++)
+		if ((drive == -1 || drive == port) && ahci_is_cd(machine->ahci, (unsigned)port))
+			return port;
+	if (drive == -1)
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "The machine has no CD drive");
+	else
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "Port %d has no CD drive", drive);
+	return -1;
+}
+
+static bool do_insert(void *opaque, int drive, const char *path, GError **error)
+{
+	struct machine *machine = opaque;
+	int port = find_drive(machine, drive, error);
+
+	return port >= 0 && ahci_insert(machine->ahci, (unsigned)port, path, error);
+}
+
+static bool do_eject(void *opaque, int drive, bool force, GError **error)
+{
+	struct machine *machine = opaque;
+	int port = find_drive(machine, drive, error);
+
+	return port >= 0 && ahci_eject(machine->ahci, (unsigned)port, force, error);
+}
+
+static uint64_t resident_bytes(void)
+{
+	g_autofree char *text = NULL;
+	guint64 pages = 0;
+	char *second;
+
+	/* statm: size, resident, shared ... in pages */
+	if (g_file_get_contents("/proc/self/statm", &text, NULL, NULL) && (second = strchr(text, ' ')))
+		pages = g_ascii_strtoull(second, NULL, 10);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void count_vcpus(struct machine *machine, add_counter add, void *opaque)
+{
+	uint64_t exits[VCPU_EXIT_REASONS] = { 0 }, completed = 0;
+	struct vcpu_times sum = { 0 };
+
+	for (guint i = 0; i < machine->kvm.vcpus->len; i++) {
+		struct vcpu *vcpu = machine->kvm.vcpus->pdata[i];
+		struct vcpu_times times;
+
+		for (unsigned reason = 0; reason < VCPU_EXIT_REASONS; reason++)
+			exits[reason] += vcpu->exits[reason];
+		completed += vcpu->completed_instructions;
+		vcpu_times(vcpu, &times);
+		sum.guest += times.guest;
+		sum.user += times.user;
+		sum.kernel += times.kernel;
+	}
+	for (unsigned reason = 0; reason < VCPU_EXIT_REASONS; reason++) {
+		g_autofree char *name = NULL;
+
+		if (!exits[reason])
+			continue;
+		name = vcpu_exit_name(reason) ? g_strdup_printf("exits.%s", vcpu_exit_name(reason)) :
+						g_strdup_printf("exits.%u", reason);
+		add(opaque, name, exits[reason]);
+	}
+	add(opaque, "emulation.completed", completed);
+	add(opaque, "time.guest", sum.guest);
+	add(opaque, "time.user", sum.user);
+	add(opaque, "time.kernel", sum.kernel);
+}
+
+static void count_disk(unsigned port, const struct block_statistics *statistics, add_counter add, void *opaque)
+{
+	static const char *const operations[BLOCK_OPERATIONS] = {
+		[BLOCK_READ] = "read", [BLOCK_WRITE] = "write", [BLOCK_FLUSH] = "flush",
+		[BLOCK_DISCARD] = "discard", [BLOCK_WRITE_ZEROES] = "zeroes",
+	};
+
+	for (unsigned i = 0; i < BLOCK_OPERATIONS; i++) {
+		const struct { const char *name; uint64_t value; } counters[] = {
+			{ "operations", statistics->by_operation[i].operations },
+			{ "bytes", statistics->by_operation[i].bytes },
+			{ "errors", statistics->by_operation[i].errors },
+			{ "latency", statistics->by_operation[i].latency_total },
+		};
+
+		for (size_t n = 0; n < G_N_ELEMENTS(counters); n++) {
+			g_autofree char *name = g_strdup_printf("disk%u.%s.%s", port, operations[i], counters[n].name);
+
+			add(opaque, name, counters[n].value);
+		}
+	}
+}
+
+static void do_statistics(void *opaque, add_counter add, void *add_opaque)
+{
+	struct machine *machine = opaque;
+
+	count_vcpus(machine, add, add_opaque);
+	for (unsigned port = 0; port < AHCI_PORTS; port++) {
+		const struct block_statistics *statistics = ahci_statistics(machine->ahci, port);
+
+		if (statistics)
+			count_disk(port, statistics, add, add_opaque);
+	}
+	add(add_opaque, "memory.resident", resident_bytes());
+	add(add_opaque, "memory.guest", machine->vm.memory.ram_size);
+}
+
+static void refresh_screen(void *opaque)
+{
+	vga_refresh_now(((struct machine *)opaque)->vga);
+}
+
+static const struct control_ops ops = {
+	.state = get_state,
+	.message = get_message,
+	.serial_pty = get_serial_pty,
+	.pause = do_pause,
+	.resume = do_resume,
+	.reset = do_reset,
+	.power_button = do_power_button,
+	.stop = do_stop,
+	.retry = do_retry,
+	.fail = do_fail,
+	.insert_disc = do_insert,
+	.eject_disc = do_eject,
+	.statistics = do_statistics,
+	.refresh_screen = refresh_screen,
+};
+
+static void state_changed(void *opaque, enum machine_state state, const char *message)
+{
+	(void)state;
+	(void)message;
+	control_state_changed(((struct machine *)opaque)->control);
+}
+
+static void input_changed(void *opaque)
+{
+	control_leds_changed(((struct machine *)opaque)->control);
+}
+
+bool machine_control_start(struct machine *machine, GError **error)
+{
+	g_autofree char *path = machine_config_socket_path(machine->config);
+	g_autofree char *folder_name = g_path_get_basename(machine->config->folder);
+	struct control_options options = {
+		.vm = &machine->vm,
+		.router = &machine->input,
+		.scanout = &machine->scanout,
+		.socket_path = path,
+		.name = machine->config->name ? machine->config->name : folder_name,
+		.folder = machine->config->folder,
+		.ops = &ops,
+		.machine = machine,
+	};
+
+	machine->control = control_new(&options, error);
+	if (!machine->control)
+		return false;
+	machine->control_listener = (struct machine_listener){ state_changed, input_changed, machine };
+	machine_add_listener(machine, &machine->control_listener);
+	return true;
+}
+
+void machine_control_stop(struct machine *machine)
+{
+	if (machine->control)
+		control_free(machine->control);
+	machine->control = NULL;
+}
+
+void machine_disc_changed(void *opaque, unsigned port, const char *path)
+{
+	struct machine *machine = opaque;
+
+	if (machine->control)
+		control_disc_changed(machine->control, (int)port, path ? path : "");
+}
