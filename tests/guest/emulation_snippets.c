@@ -1,4 +1,4 @@
-/* What the guest of test_emulation.c runs: its exception handlers, and a snippet of code per instruction under test. */
+/* What the guest of test_emulation.c runs: its exception handlers, and a snippet per instruction under test. */
 #include "emulation_snippets.h"
 
 #define STRING_(x) #x
@@ -35,10 +35,24 @@ __asm__(".pushsection .text\n"
 	"guest_handlers_end:\n"
 	".popsection\n");
 
+__asm__(".pushsection .text\n"
+	".globl guest_count, guest_count_end\n"
+	"guest_count:\n"
+	"movq (%rsi), %rax\n movq 8(%rsi), %rdx\n"
+	"1: movq %rax, %rbx\n movq %rdx, %rcx\n"
+	"addq $1, %rbx\n adcq $0, %rcx\n"
+	"lock cmpxchg16b (%rsi)\n"
+	"jnz 1b\n"
+	"decq %rdi\n"
+	"jnz guest_count\n"
+	"guest_count_end:\n"
+	".popsection\n");
+
 #define SNIPPET(flags, code) \
 	__asm__(".pushsection .text\n771:\n" code "\n772:\n.popsection\n" \
 		".pushsection .rodata\n773: .asciz \"" code "\"\n.popsection\n" \
-		".pushsection .data.snippets, \"aw\", @progbits\n.quad 773b, 771b, 772b, " STRING((flags)) "\n.popsection\n");
+		".pushsection .data.snippets, \"aw\", @progbits\n" \
+		".quad 773b, 771b, 772b, " STRING((flags)) "\n.popsection\n");
 
 __asm__(".pushsection .data.snippets, \"aw\", @progbits\n.p2align 3\n.globl guest_snippets\nguest_snippets:\n"
 	".popsection\n");

@@ -34,3 +34,5 @@ struct snippet {
 /* Ends with an entry without text. */
 extern const struct snippet guest_snippets[];
 extern const uint8_t guest_handlers[], guest_handlers_end[];
+/* Adds 1 to the 128-bit number at (%rsi), %rdi times, with lock cmpxchg16b. */
+extern const uint8_t guest_count[], guest_count_end[];

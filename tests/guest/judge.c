@@ -23,8 +23,9 @@ extern const uint8_t judge_leave[] __attribute__((visibility("hidden")));
 
 #define AT(offset) "judge_state + " #offset "(%rip)"
 #define EACH(move) \
-	move(rax, 0) move(rbx, 8) move(rcx, 16) move(rdx, 24) move(rsi, 32) move(rdi, 40) move(rsp, 48) move(rbp, 56) \
-	move(r8, 64) move(r9, 72) move(r10, 80) move(r11, 88) move(r12, 96) move(r13, 104) move(r14, 112) move(r15, 120)
+	move(rax, 0) move(rbx, 8) move(rcx, 16) move(rdx, 24) move(rsi, 32) move(rdi, 40) move(rsp, 48) \
+	move(rbp, 56) move(r8, 64) move(r9, 72) move(r10, 80) move(r11, 88) move(r12, 96) move(r13, 104) \
+	move(r14, 112) move(r15, 120)
 #define LOAD(name, offset) "movq " AT(offset) ", %" #name "\n"
 #define STORE(name, offset) "movq %" #name ", " AT(offset) "\n"
 
@@ -52,7 +53,8 @@ __asm__(".text\n"
 	"popq %r15\n popq %r14\n popq %r13\n popq %r12\n popq %rbp\n popq %rbx\n"
 	"ret\n");
 
-void judge_run(const uint8_t *code, size_t size, struct kvm_regs *regs, uint8_t image[JUDGE_IMAGE], uint64_t components)
+void judge_run(const uint8_t *code, size_t size, struct kvm_regs *regs, uint8_t image[JUDGE_IMAGE],
+	       uint64_t components)
 {
 	static const uint8_t jump[] = { 0xFF, 0x25, 0, 0, 0, 0 }; /* jmp *0(%rip) */
 	uint64_t leave = (uintptr_t)judge_leave;

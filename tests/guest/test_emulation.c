@@ -1,7 +1,8 @@
 /*
- * The completion of instructions that KVM gives up on, under real KVM: snippets of ring 0 code whose results are compared
- * with those of the same code run in this process, exceptions, and locked operations on two vCPUs. On hosts whose KVM
- * can run all of it natively only the operands in device memory reach the completion; the results must be the same.
+ * The completion of instructions that KVM gives up on, under real KVM: snippets of ring 0 code whose results are
+ * compared with those of the same code run in this process, exceptions, and locked operations on two vCPUs. On hosts
+ * whose KVM can run all of it natively only the operands in device memory reach the completion; the results must be
+ * the same.
  */
 #include <cpuid.h>
 #include <string.h>
@@ -25,6 +26,10 @@
 #define DEVICE_LINEAR 0x40000000u
 #define DEVICE 0xE0000000u
 #define DEVICE_SIZE 0x1000
+#define VIDEO_LINEAR (DEVICE_LINEAR + 0x200000) /* a slot with a dirty log */
+#define VIDEO 0xD0000000u
+#define ROM_LINEAR (DEVICE_LINEAR + 0x400000) /* a read-only slot, over a second mapping of the device */
+#define ROM 0xD0200000u
 #define OPERAND 256 /* bytes that a snippet may change at (%rsi) */
 #define BIG_OPERAND 4096
 #define MXCSR_AT 120 /* where snippets find a value for it */
@@ -115,6 +120,8 @@ static void make_tables(struct guest *guest)
 	put64(guest, low, pages | 7);
 	put64(guest, low + 8, 0x200000 | 0x83);
 	put64(guest, high, DEVICE | 0x83);
+	put64(guest, high + 8, VIDEO | 0x83);
+	put64(guest, high + 16, ROM | 0x83);
 	for (uint64_t i = 0; i < 512; i++)
 		put64(guest, pages + i * 8, i << 12 | 3);
 	put64(guest, pages + (READ_ONLY >> 12) * 8, READ_ONLY | 1);
@@ -345,8 +352,8 @@ static void compare_regs(const char *what, const struct kvm_regs *regs, const st
 
 	for (unsigned i = 0; i < 16; i++) {
 		if (i != 4 && got[i] != want[i])
-			g_error("%s: register %u is %" G_GINT64_MODIFIER "x, not %" G_GINT64_MODIFIER "x", what, i, got[i],
-				want[i]);
+			g_error("%s: register %u is %" G_GINT64_MODIFIER "x, not %" G_GINT64_MODIFIER "x", what, i,
+				got[i], want[i]);
 	}
 	if ((regs->rflags ^ expected->rflags) & FLAGS)
 		g_error("%s: flags are %llx, not %llx", what, regs->rflags, expected->rflags);
@@ -389,8 +396,8 @@ static void run_snippet(struct guest *guest, GRand *rand, const struct snippet *
 	set_vcpu(guest, 0, &regs, image);
 	run(guest, 1, what);
 	if (record(guest)->taken)
-		g_error("%s: exception %" G_GINT64_MODIFIER "u at %" G_GINT64_MODIFIER "x, error %" G_GINT64_MODIFIER "x, "
-			"CR2 %" G_GINT64_MODIFIER "x", what, record(guest)->vector, record(guest)->rip,
+		g_error("%s: exception %" G_GINT64_MODIFIER "u at %" G_GINT64_MODIFIER "x, error %" G_GINT64_MODIFIER
+			"x, CR2 %" G_GINT64_MODIFIER "x", what, record(guest)->vector, record(guest)->rip,
 			record(guest)->error, record(guest)->cr2);
 	kvm_ioctl(first(guest)->fd, KVM_GET_REGS, &regs);
 	kvm_ioctl(first(guest)->fd, KVM_GET_XSAVE, image);
@@ -399,7 +406,8 @@ static void run_snippet(struct guest *guest, GRand *rand, const struct snippet *
 	if (memcmp(memory, native, length))
 		for (size_t i = 0; i < length; i++)
 			if (memory[i] != native[i])
-				g_error("%s: byte %zu of the operand is %02x, not %02x", what, i, memory[i], native[i]);
+				g_error("%s: byte %zu of the operand is %02x, not %02x", what, i, memory[i],
+					native[i]);
 }
 
 static bool guest_has_movbe(const struct guest *guest)
@@ -478,13 +486,16 @@ struct fault {
 };
 
 static const struct fault faults[] = {
-	{ "popcnt, page not present", { 0xF3, 0x0F, 0xB8, 0x06 }, 4, NOT_PRESENT + 8, .vector = 14, .cr2 = NOT_PRESENT + 8 },
-	{ "paddd, page not present", { 0x66, 0x0F, 0xFE, 0x1E }, 4, NOT_PRESENT + 16, .vector = 14, .cr2 = NOT_PRESENT + 16 },
+	{ "popcnt, page not present", { 0xF3, 0x0F, 0xB8, 0x06 }, 4, NOT_PRESENT + 8, .vector = 14,
+	  .cr2 = NOT_PRESENT + 8 },
+	{ "paddd, page not present", { 0x66, 0x0F, 0xFE, 0x1E }, 4, NOT_PRESENT + 16, .vector = 14,
+	  .cr2 = NOT_PRESENT + 16 },
 	{ "popcnt reaching a page not present", { 0xF3, 0x48, 0x0F, 0xB8, 0x06 }, 5, NOT_PRESENT - 3, .vector = 14,
 	  .cr2 = NOT_PRESENT },
 	{ "movnti, page not present", { 0x48, 0x0F, 0xC3, 0x16 }, 4, NOT_PRESENT, .vector = 14, .error = 2,
 	  .cr2 = NOT_PRESENT },
-	{ "movnti, read-only page", { 0x48, 0x0F, 0xC3, 0x16 }, 4, READ_ONLY, .vector = 14, .error = 3, .cr2 = READ_ONLY },
+	{ "movnti, read-only page", { 0x48, 0x0F, 0xC3, 0x16 }, 4, READ_ONLY, .vector = 14, .error = 3,
+	  .cr2 = READ_ONLY },
 	{ "fnstcw, read-only page", { 0xD9, 0x3E }, 2, READ_ONLY, .vector = 14, .error = 3, .cr2 = READ_ONLY },
 	{ "cmpxchg16b, read-only page", { 0xF0, 0x48, 0x0F, 0xC7, 0x0E }, 5, READ_ONLY, .vector = 14, .error = 3,
 	  .cr2 = READ_ONLY },
@@ -539,6 +550,144 @@ static void test_faults(void)
 	g_mutex_lock(&guest->vm.lock);
 	for (size_t i = 0; i < G_N_ELEMENTS(faults); i++)
 		run_fault(guest, &faults[i]);
+	g_mutex_unlock(&guest->vm.lock);
+	guest_free(guest);
+}
+
+/* Masked parts of an operand are not accessed: they may lie on a page that is not there. */
+static void test_masks(void)
+{
+	/* vmovdqu32 (%rsi), %zmm3{%k1}{z}; vmovdqu32 %zmm3, (%rsi){%k1} */
+	static const struct {
+		uint8_t code[6];
+		bool store;
+	} codes[] = {
+		{ { 0x62, 0xF1, 0x7E, 0xC9, 0x6F, 0x1E }, false },
+		{ { 0x62, 0xF1, 0x7E, 0x49, 0x7F, 0x1E }, true },
+	};
+	static const struct {
+		uint16_t mask;
+		uint64_t rsi, cr2;
+	} cases[] = {
+		{ 0xC000, NOT_PRESENT + 0x1000 - 56, 0 },
+		{ 0xE000, NOT_PRESENT + 0x1000 - 56, NOT_PRESENT + 0x1000 - 4 },
+		{ 0x0003, NOT_PRESENT + 0x800, NOT_PRESENT + 0x800 },
+		{ 0, NOT_PRESENT + 0x800, 0 },
+		{ 0x0003, READ_ONLY + 0x1000 - 8, 0 },
+		{ 0x0007, READ_ONLY + 0x1000 - 8, NOT_PRESENT },
+	};
+	uint8_t image[JUDGE_IMAGE] __attribute__((aligned(64)));
+	GRand *rand = g_rand_new_with_seed(2);
+	unsigned size, offset, ecx, edx;
+	struct guest *guest;
+
+	if (!have_kvm())
+		return;
+	guest = guest_new(1);
+	if (!(guest->components & XCR0_AVX512))
+		g_test_message("this CPU has no AVX-512");
+	__cpuid_count(0xD, 5, size, offset, ecx, edx);
+	g_mutex_lock(&guest->vm.lock);
+	for (unsigned i = 0; guest->components & XCR0_AVX512 && i < 2 * G_N_ELEMENTS(cases); i++) {
+		bool store = codes[i % 2].store, read_only = cases[i / 2].rsi < NOT_PRESENT;
+		struct kvm_regs regs = { .rip = CODE, .rsp = STACK, .rsi = cases[i / 2].rsi, .rflags = 2 };
+		const struct exception_record *got = record(guest);
+		uint64_t k1 = cases[i / 2].mask, tail = 0x32000;
+
+		if (store && read_only)
+			continue;
+		random_image(rand, guest->components, image);
+		memcpy(image + offset + 8, &k1, sizeof k1);
+		put64(guest, tail, 0x5555555555555555);
+		put_code(guest, codes[i % 2].code, sizeof codes[i % 2].code);
+		set_vcpu(guest, 0, &regs, image);
+		run(guest, 1, "masked access");
+		g_assert_cmpuint(got->taken, ==, cases[i / 2].cr2 != 0);
+		if (got->taken) {
+			g_assert_cmpuint(got->vector, ==, 14);
+			g_assert_cmphex(got->error, ==, store ? 2 : 0);
+			g_assert_cmphex(got->cr2, ==, cases[i / 2].cr2);
+		} else if (k1 == 0xC000 && store) {
+			/* Elements 14 and 15 of ZMM3, which are in the upper half. */
+			__cpuid_count(0xD, 6, size, offset, ecx, edx);
+			g_assert_cmpmem(ram(guest, tail), 8, image + offset + 3 * 32 + 24, 8);
+			__cpuid_count(0xD, 5, size, offset, ecx, edx);
+		}
+	}
+	g_mutex_unlock(&guest->vm.lock);
+	guest_free(guest);
+	g_rand_free(rand);
+}
+
+/* Stores into a slot are in its dirty log; stores into a read-only one reach the bus, loads do not. */
+static void test_slots(void)
+{
+	/* movups (%rsi), %xmm1; paddd (%rsi), %xmm1; movntps %xmm1, (%rsi) */
+	static const uint8_t code[] = { 0x0F, 0x10, 0x0E, 0x66, 0x0F, 0xFE, 0x0E, 0x0F, 0x2B, 0x0E };
+	static const uint32_t number[4] = { 1, 2, 3, 4 }, twice[4] = { 2, 4, 6, 8 };
+	static uint8_t video[8 * 4096] __attribute__((aligned(4096))), rom[4096] __attribute__((aligned(4096)));
+	struct memory_slot *video_slot, *rom_slot;
+	struct bus_region shadow;
+	struct kvm_regs regs = { .rip = CODE, .rsp = STACK, .rflags = 2 };
+	uint64_t bitmap = 0;
+	struct guest *guest;
+
+	if (!have_kvm())
+		return;
+	guest = guest_new(1);
+	shadow = (struct bus_region){ "shadow", &device_ops, guest, .size = DEVICE_SIZE };
+	g_mutex_lock(&guest->vm.lock);
+	video_slot = memory_map(&guest->vm.memory, VIDEO, sizeof video, video, MEMORY_LOG_DIRTY);
+	rom_slot = memory_map(&guest->vm.memory, ROM, sizeof rom, rom, MEMORY_READONLY);
+	bus_map(&guest->vm.mmio, &shadow, ROM);
+	memcpy(video + 3 * 4096 + 64, number, sizeof number);
+	memcpy(rom + 64, number, sizeof number);
+	g_assert_true(memory_sync_dirty(&guest->vm.memory, video_slot, &bitmap));
+	regs.rsi = VIDEO_LINEAR + 3 * 4096 + 64;
+	put_code(guest, code, sizeof code);
+	set_vcpu(guest, 0, &regs, NULL);
+	run(guest, 1, "store into a logged slot");
+	g_assert_cmpuint(record(guest)->taken, ==, 0);
+	g_assert_cmpmem(video + 3 * 4096 + 64, sizeof twice, twice, sizeof twice);
+	g_assert_true(memory_sync_dirty(&guest->vm.memory, video_slot, &bitmap));
+	g_assert_cmphex(bitmap, ==, 1 << 3);
+	g_assert_true(memory_sync_dirty(&guest->vm.memory, video_slot, &bitmap));
+	g_assert_cmphex(bitmap, ==, 0);
+
+	regs.rsi = ROM_LINEAR + 64;
+	set_vcpu(guest, 0, &regs, NULL);
+	run(guest, 1, "store into a read-only slot");
+	g_assert_cmpuint(record(guest)->taken, ==, 0);
+	g_assert_cmpmem(rom + 64, sizeof number, number, sizeof number);
+	g_assert_cmpmem(guest->registers + 64, sizeof twice, twice, sizeof twice);
+	bus_unmap(&guest->vm.mmio, &shadow);
+	memory_unmap(&guest->vm.memory, video_slot);
+	memory_unmap(&guest->vm.memory, rom_slot);
+	g_mutex_unlock(&guest->vm.lock);
+	guest_free(guest);
+}
+
+static void test_locked_on_two_cpus(void)
+{
+	const uint64_t turns = 3000;
+	struct kvm_regs regs = { .rip = CODE, .rsp = STACK, .rsi = BUFFER, .rdi = turns, .rflags = 2 };
+	uint64_t value[2];
+	struct guest *guest;
+
+	if (!have_kvm())
+		return;
+	guest = guest_new(2);
+	g_mutex_lock(&guest->vm.lock);
+	put64(guest, BUFFER, UINT64_MAX - turns);
+	put_code(guest, guest_count, guest_count_end - guest_count);
+	set_vcpu(guest, 0, &regs, NULL);
+	regs.rsp -= 0x800;
+	set_vcpu(guest, 1, &regs, NULL);
+	run(guest, 2, "two CPUs");
+	memcpy(value, ram(guest, BUFFER), sizeof value);
+	g_assert_cmpuint(record(guest)->taken, ==, 0);
+	g_assert_cmpuint(value[0], ==, turns - 1);
+	g_assert_cmpuint(value[1], ==, 1);
 	g_mutex_unlock(&guest->vm.lock);
 	guest_free(guest);
 }
@@ -606,5 +755,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/emulation/snippets", test_snippets);
 	g_test_add_func("/emulation/faults", test_faults);
 	g_test_add_func("/emulation/interrupt-returns", test_interrupt_returns);
+	g_test_add_func("/emulation/masks", test_masks);
+	g_test_add_func("/emulation/slots", test_slots);
+	g_test_add_func("/emulation/two-cpus", test_locked_on_two_cpus);
 	return g_test_run();
 }

@@ -311,6 +311,67 @@ static void test_inline(struct fixture *fixture, gconstpointer data)
 	block_close(block);
 }
 
+/* Sectors that share one of the host's blocks, written at once: none may undo another. */
+static void test_neighbours(struct fixture *fixture, gconstpointer data)
+{
+	struct block *block = open_mode(fixture->path, data);
+	uint8_t sectors[64][512], check[512];
+	struct waiting waiting[64];
+
+	for (unsigned i = 0; i < 64; i++) {
+		memset(sectors[i], 0x80 + (int)i, 512);
+		start(block, &waiting[i], i % 8 == 5 ? BLOCK_WRITE_ZEROES : BLOCK_WRITE, i * 512,
+		      i % 8 == 5 ? NULL : sectors[i], 512);
+	}
+	block_kick(block);
+	block_drain(block);
+	for (unsigned i = 0; i < 64; i++) {
+		g_assert_cmpint(waiting[i].error, ==, 0);
+		g_assert_cmpint(run(block, BLOCK_READ, i * 512, check, 512), ==, 0);
+		g_assert_cmphex(check[0], ==, i % 8 == 5 ? 0 : 0x80 + i);
+		g_assert_cmphex(check[511], ==, i % 8 == 5 ? 0 : 0x80 + i);
+	}
+	block_close(block);
+}
+
+#define ORPHANS 24
+
+struct orphans {
+	struct block *block;
+	struct waiting waiting[ORPHANS];
+	uint8_t *buffer;
+};
+
+static gpointer submit_and_end(gpointer data)
+{
+	struct orphans *orphans = data;
+
+	for (unsigned i = 0; i < ORPHANS; i++)
+		start(orphans->block, &orphans->waiting[i], BLOCK_WRITE, i * (128u << 10), orphans->buffer, 128 << 10);
+	block_kick(orphans->block);
+	return NULL;
+}
+
+/* A host may cancel what a thread has submitted when it ends; that is no business of the guest's. */
+static void test_submitter_ends(struct fixture *fixture, gconstpointer data)
+{
+	struct orphans *orphans = g_new0(struct orphans, 1);
+
+	orphans->block = open_mode(fixture->path, data);
+	orphans->buffer = aligned_alloc(4096, 128 << 10);
+	memset(orphans->buffer, 0x66, 128 << 10);
+	g_thread_join(g_thread_new("submitter", submit_and_end, orphans));
+	block_drain(orphans->block);
+	for (unsigned i = 0; i < ORPHANS; i++) {
+		g_assert_cmpuint(orphans->waiting[i].done, ==, 1);
+		g_assert_cmpint(orphans->waiting[i].error, ==, 0);
+	}
+	block_close(orphans->block);
+	g_assert_true(judge(fixture->path, true, "read -P 0x66 0 3145728"));
+	free(orphans->buffer);
+	g_free(orphans);
+}
+
 static void test_bad_requests(struct fixture *fixture, gconstpointer data)
 {
 	struct block_options options = { .path = fixture->path, .read_only = true };
@@ -680,6 +741,8 @@ int main(int argc, char **argv)
 		add("model", &modes[i], test_model);
 		add("many-segments", &modes[i], test_many_segments);
 		add("shrunk", &modes[i], test_shrunk);
+		add("neighbours", &modes[i], test_neighbours);
+		add("submitter-ends", &modes[i], test_submitter_ends);
 	}
 	for (unsigned i = 0; i < G_N_ELEMENTS(modes); i++) {
 		if (modes[i].cache != BLOCK_CACHE_WRITEBACK)

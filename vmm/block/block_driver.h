@@ -73,7 +73,7 @@ struct engine_io {
 	void *bounce;           /* O_DIRECT that is not aligned */
 	struct iovec bounce_iov;
 	bool modify;            /* the step reads what the following one writes back */
-	bool exclusive;         /* read-modify-write: no other write may run */
+	bool exclusive;         /* read-modify-write: starts when no other write runs */
 	int result;             /* engine_threads.c */
 	struct engine_io *next;
 };
@@ -96,8 +96,7 @@ struct engine {
 	int event_fd;
 	unsigned in_flight; /* steps with the backend */
 	unsigned writes;    /* started and not done */
-	bool exclusive;     /* one of them is a read-modify-write */
-	struct engine_io *held, **held_tail; /* writes that wait for it */
+	struct engine_io *held, **held_tail; /* writes behind a read-modify-write that waits */
 	struct engine_io *ready; /* done without the host */
 	bool reaping;
 	bool restarted;     /* a step was started while reaping */

@@ -99,7 +99,7 @@ static void begin(struct engine *engine, struct engine_io *io);
 
 static void release_held(struct engine *engine)
 {
-	while (engine->held && !engine->exclusive && !(engine->held->exclusive && engine->writes)) {
+	while (engine->held && !(engine->held->exclusive && engine->writes)) {
 		struct engine_io *io = engine->held;
 
 		engine->held = io->next;
@@ -116,8 +116,6 @@ static void finish(struct engine *engine, struct engine_io *io, int error)
 	g_clear_pointer(&io->bounce, free);
 	if (is_write(io)) {
 		engine->writes--;
-		if (io->exclusive)
-			engine->exclusive = false;
 		if (!error && io->operation != BLOCK_DISCARD)
 			io->file->length = MAX(io->file->length, io->offset + io->length);
 		release_held(engine);
@@ -360,10 +358,8 @@ static void start_punch(struct engine *engine, struct engine_io *io)
 
 static void begin(struct engine *engine, struct engine_io *io)
 {
-	if (is_write(io)) {
+	if (is_write(io))
 		engine->writes++;
-		engine->exclusive |= io->exclusive;
-	}
 	if (io->operation == BLOCK_FLUSH)
 		start_step(engine, io, ENGINE_SYNC);
 	else if (io->operation == BLOCK_READ || io->operation == BLOCK_WRITE)
@@ -380,7 +376,7 @@ void engine_submit(struct engine *engine, struct engine_io *io)
 {
 	io->exclusive = (io->operation == BLOCK_WRITE || io->operation == BLOCK_WRITE_ZEROES) && io->file->direct &&
 			!offsets_aligned(io);
-	if (!is_write(io) || (!engine->exclusive && !engine->held && !(io->exclusive && engine->writes))) {
+	if (!is_write(io) || (!engine->held && !(io->exclusive && engine->writes))) {
 		begin(engine, io);
 		return;
 	}
@@ -439,7 +435,7 @@ void engine_step_done(struct engine *engine, struct engine_io *io, int result)
 {
 	engine->in_flight--;
 	if (result == -EINTR || result == -EAGAIN || result == -ECANCELED) {
-		/* ECANCELED: the thread that submitted it has ended. */
+		/* ECANCELED: the thread that submitted it may have ended. */
 		io->step.slow = true;
 		start_step(engine, io, io->step.kind);
 	} else if (result < 0) {

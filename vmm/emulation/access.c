@@ -213,7 +213,8 @@ static enum outcome failed(const struct processor *processor)
 	return processor->refusal ? OUTCOME_REFUSED : OUTCOME_EXCEPTION;
 }
 
-static enum outcome read_spans(struct processor *processor, bool implicit, uint64_t linear, uint8_t *buffer, size_t size)
+static enum outcome read_spans(struct processor *processor, bool implicit, uint64_t linear, uint8_t *buffer,
+			       size_t size)
 {
 	struct span spans[MAX_PAGES];
 	struct paging paging;

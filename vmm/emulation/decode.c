@@ -298,9 +298,9 @@ static void take_modrm(struct instruction *instruction, struct cursor *cursor, u
 	mod = instruction_mod(instruction);
 	instruction->has_modrm = true;
 	instruction->reg = instruction_group(instruction) | (instruction->rex & REX_R ? 8 : 0) | high_reg;
-	/* mov to and from control and debug registers: mod is ignored. */
+	/* mov to and from control, debug and (once) test registers: mod is ignored. */
 	if (mod == 3 || (instruction->encoding == ENCODING_LEGACY && instruction->map == MAP_0F &&
-			 instruction->opcode >= 0x20 && instruction->opcode <= 0x23)) {
+			 instruction->opcode >= 0x20 && instruction->opcode <= 0x26)) {
 		instruction->rm = (instruction->modrm & 7) | (instruction->rex & REX_B ? 8 : 0);
 		if (instruction->encoding == ENCODING_EVEX && instruction->rex & REX_X)
 			instruction->rm |= 16;
@@ -330,7 +330,7 @@ static unsigned one_byte_immediate(const struct instruction *instruction)
 	if (bit(byte_sized, opcode))
 		return 1;
 	/* Near branches in 64-bit mode take 32 bits whatever the prefix says. */
-	if (opcode == 0xE8 || opcode == 0xE9 || (opcode == 0xC7 && instruction->modrm == 0xF8))
+	if (opcode == 0xE8 || opcode == 0xE9)
 		return instruction->bits == 64 ? 4 : z;
 	if (bit(z_sized, opcode))
 		return z;
@@ -346,7 +346,9 @@ static unsigned one_byte_immediate(const struct instruction *instruction)
 		return z + 2;
 	if (opcode == 0xF6 && test)
 		return 1;
-	return opcode == 0xF7 && test ? z : 0;
+	if (opcode == 0xF7)
+		return test ? z : 0;
+	return 0;
 }
 
 static unsigned two_byte_immediate(const struct instruction *instruction)

@@ -1,8 +1,9 @@
 /*
  * The driver: gets the vCPU's registers, completes a run of instructions, and gives back what changed.
  *
- * With KVM_CAP_SYNC_REGS registers travel in struct kvm_run. KVM fills it at every exit, which costs, so it is asked to
- * only while failed emulations are frequent among exits. What is marked dirty there takes effect at the next KVM_RUN.
+ * With KVM_CAP_SYNC_REGS registers travel in struct kvm_run. KVM fills it at every exit, which costs, so it is asked
+ * to only while failed emulations are frequent among exits. What is marked dirty there takes effect at the next
+ * KVM_RUN.
  */
 #include "emulation.h"
 
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "../kvm.h"
 #include "../vcpu.h"
 #include "../vm.h"
 #include "control_bits.h"
@@ -24,6 +26,7 @@
 struct emulation_state {
 	struct native *native;
 	int vcpu_fd;
+	bool asked; /* whether KVM can synchronize registers */
 	bool can_sync;
 	struct processor processor;
 	struct kvm_vcpu_events events;
@@ -140,7 +143,9 @@ static enum outcome fetch(struct processor *processor, struct instruction *instr
 	}
 	if (result == DECODE_OK)
 		return OUTCOME_DONE;
-	return result == DECODE_INVALID ? raise_exception(processor, VECTOR_UD) : raise_error(processor, VECTOR_GP, 0);
+	if (result == DECODE_INVALID)
+		return raise_exception(processor, VECTOR_UD);
+	return raise_error(processor, VECTOR_GP, 0);
 }
 
 static enum outcome execute(struct processor *processor, const struct instruction *instruction,
@@ -210,7 +215,7 @@ static bool single_step(struct emulation_state *state)
 	return true;
 }
 
-/* KVM's own emulator would do well with what is neither vector nor system code; entering the guest costs less then. */
+/* What is not in the table is left to KVM: it can most probably run it. */
 static bool worth_going_on(const struct operation *operation)
 {
 	return operation->class != OPERATION_UNKNOWN && operation->class != OPERATION_INVALID;
@@ -283,6 +288,9 @@ static void choose_sync(struct vcpu *vcpu, struct emulation_state *state)
 {
 	uint64_t exits = 0;
 
+	if (!state->asked)
+		state->can_sync = (kvm_check(vcpu->kvm, KVM_CAP_SYNC_REGS) & SYNCED) == SYNCED;
+	state->asked = true;
 	for (unsigned i = 0; i < VCPU_EXIT_REASONS; i++)
 		exits += vcpu->exits[i];
 	if (state->can_sync)

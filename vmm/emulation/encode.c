@@ -4,7 +4,10 @@
 
 #define RSP 4
 
-/* A register that the instruction does not use: not by its fields, and not implicitly (which RBX is only without vvvv). */
+/*
+ * A register that the instruction does not use: not by its fields, and not implicitly (which RBX is only without
+ * vvvv).
+ */
 static int free_register(const struct instruction *instruction)
 {
 	static const uint8_t candidates[] = { 7, 6, 3 };
@@ -21,7 +24,8 @@ static void put(struct native_code *out, uint8_t byte)
 }
 
 /* Legacy prefixes but those that choose a segment or an address size, which the operand's rewriting did away with. */
-static void put_prefixes(struct native_code *out, const struct instruction *instruction, const struct operation *operation)
+static void put_prefixes(struct native_code *out, const struct instruction *instruction,
+			 const struct operation *operation)
 {
 	bool operand_prefix = operation->by_operand_size ? instruction->operand_size == 2 :
 		instruction->operand_prefix;
@@ -47,7 +51,8 @@ static void put_prefixes(struct native_code *out, const struct instruction *inst
 }
 
 /* VEX and EVEX hold inverted bits; outside 64-bit mode the CPU ignores some of vvvv and, for general registers, W. */
-static void put_extension(struct native_code *out, const struct instruction *instruction, const struct operation *operation)
+static void put_extension(struct native_code *out, const struct instruction *instruction,
+			  const struct operation *operation)
 {
 	unsigned size = instruction->encoding == ENCODING_EVEX ? 4 :
 		instruction->bytes[instruction->opcode_at - 2] == 0xC5 ? 2 : 3;

@@ -162,13 +162,13 @@ static void hide_host_addresses(struct processor *processor, const struct operan
 	memcpy(image + X87_FDP, &operand->effective, sizeof address);
 }
 
-static enum outcome run_once(struct processor *processor, const struct native_code *code, const struct operation *operation,
-			     const struct operand *operand, struct kvm_regs *regs)
+static enum outcome run_once(struct processor *processor, const struct native_code *code,
+			     const struct operation *operation, const struct operand *operand)
 {
 	bool vector = operation->class != OPERATION_INTEGER;
 	struct native_fault fault;
 
-	if (!native_run(processor->native, code, regs, operand->host, vector, &fault))
+	if (!native_run(processor->native, code, &processor->regs, operand->host, vector, &fault))
 		return translate_fault(processor, &fault, operand);
 	if (vector)
 		processor->fpu_changed = true;
@@ -197,12 +197,12 @@ static enum outcome run_masked_store(struct processor *processor, const struct n
 	enum outcome outcome;
 
 	memset(bounce, 0, 2 * MEMORY_PAGE);
-	outcome = run_once(processor, code, operation, operand, &processor->regs);
+	outcome = run_once(processor, code, operation, operand);
 	if (outcome != OUTCOME_DONE || first >= last)
 		return outcome;
 	memcpy(zeros, first, last - first);
 	memset(bounce, 0xFF, 2 * MEMORY_PAGE);
-	outcome = run_once(processor, code, operation, operand, &processor->regs);
+	outcome = run_once(processor, code, operation, operand);
 	if (outcome != OUTCOME_DONE)
 		return outcome;
 	for (unsigned i = 0; i < operand->count; i++) {
@@ -218,8 +218,8 @@ static enum outcome run_masked_store(struct processor *processor, const struct n
 	return outcome;
 }
 
-static enum outcome run_bounced(struct processor *processor, const struct native_code *code, const struct operation *operation,
-				struct operand *operand)
+static enum outcome run_bounced(struct processor *processor, const struct native_code *code,
+				const struct operation *operation, struct operand *operand)
 {
 	enum outcome outcome;
 
@@ -232,15 +232,15 @@ static enum outcome run_bounced(struct processor *processor, const struct native
 		if (part->mapped)
 			physical_read(processor->vm, part->gpa, operand->host + part->offset, part->size);
 	}
-	outcome = run_once(processor, code, operation, operand, &processor->regs);
+	outcome = run_once(processor, code, operation, operand);
 	if (outcome == OUTCOME_DONE && operation->access & OPERATION_WRITE)
 		write_parts(processor, operand);
 	return outcome;
 }
 
 /* In a slot that is no plain RAM (VRAM, firmware): the slot stays only as long as the lock is held. */
-static bool run_in_slot(struct processor *processor, const struct native_code *code, const struct operation *operation,
-			struct operand *operand, enum outcome *outcome)
+static bool run_in_slot(struct processor *processor, const struct native_code *code,
+			const struct operation *operation, struct operand *operand, enum outcome *outcome)
 {
 	struct vm *vm = processor->vm;
 	const struct part *part = &operand->parts[0];
@@ -253,7 +253,7 @@ static bool run_in_slot(struct processor *processor, const struct native_code *c
 		slot = NULL;
 	if (slot) {
 		operand->host = slot->host + (part->gpa - slot->gpa);
-		*outcome = run_once(processor, code, operation, operand, &processor->regs);
+		*outcome = run_once(processor, code, operation, operand);
 		if (write && *outcome == OUTCOME_DONE)
 			memory_mark_dirty(&vm->memory, slot, part->gpa - slot->gpa, part->size);
 	}
@@ -276,14 +276,14 @@ enum outcome execute_native(struct processor *processor, const struct instructio
 		return OUTCOME_REFUSED;
 	native_encode(&code, instruction, operation);
 	if (!instruction->has_memory)
-		return run_once(processor, &code, operation, &operand, &processor->regs);
+		return run_once(processor, &code, operation, &operand);
 	outcome = locate(processor, instruction, operation, &operand);
 	if (outcome != OUTCOME_DONE)
 		return outcome;
 	if (operand.count == 1 && operand.parts[0].mapped) {
 		operand.host = physical_ram(processor->vm, operand.parts[0].gpa, operation->size);
 		if (operand.host)
-			return run_once(processor, &code, operation, &operand, &processor->regs);
+			return run_once(processor, &code, operation, &operand);
 		if (run_in_slot(processor, &code, operation, &operand, &outcome))
 			return outcome;
 	}

@@ -100,8 +100,9 @@ __asm__(".pushsection .text\n"
 	"native_template_exit:\n"
 	"movq %rsp, " FIELD(8) "\n"
 	"movq " FIELD(0) ", %rsp\n"
-	STORE("rax", 0) STORE("rcx", 1) STORE("rdx", 2) STORE("rbx", 3) STORE("rbp", 5) STORE("rsi", 6) STORE("rdi", 7)
-	STORE("r8", 8) STORE("r9", 9) STORE("r10", 10) STORE("r11", 11) STORE("r12", 12) STORE("r13", 13)
+	STORE("rax", 0) STORE("rcx", 1) STORE("rdx", 2) STORE("rbx", 3) STORE("rbp", 5) STORE("rsi", 6)
+	STORE("rdi", 7) STORE("r8", 8) STORE("r9", 9) STORE("r10", 10) STORE("r11", 11) STORE("r12", 12)
+	STORE("r13", 13)
 	STORE("r14", 14) STORE("r15", 15)
 	"pushfq\n popq " FIELD(16) "\n"
 	"cld\n"
@@ -193,7 +194,8 @@ static bool map_area(struct native *native)
 	native->area = area == MAP_FAILED ? NULL : area;
 	ok = native->area && fd >= 0 && ftruncate(fd, NATIVE_PAGE) == 0 &&
 	     mmap(area, NATIVE_PAGE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED &&
-	     mprotect(area + CONTEXT_OFFSET, IMAGE_OFFSET + IMAGE_MAX - CONTEXT_OFFSET, PROT_READ | PROT_WRITE) == 0 &&
+	     mprotect(area + CONTEXT_OFFSET, IMAGE_OFFSET + IMAGE_MAX - CONTEXT_OFFSET,
+		      PROT_READ | PROT_WRITE) == 0 &&
 	     mprotect(area + BOUNCE_OFFSET, 2 * NATIVE_PAGE, PROT_READ | PROT_WRITE) == 0;
 	if (ok)
 		code = mmap(NULL, NATIVE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

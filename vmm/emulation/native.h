@@ -33,7 +33,8 @@ uint8_t *native_image(struct native *native);
 size_t native_image_size(const struct native *native);
 
 /*
- * Two pages to stand in for guest memory, with an inaccessible page on either side: a mask can be told from its faults.
+ * Two pages to stand in for guest memory, with an inaccessible page on either side: a mask can be told from its
+ * faults.
  */
 uint8_t *native_bounce(struct native *native);
 
@@ -41,9 +42,9 @@ uint8_t *native_bounce(struct native *native);
 bool native_owns(const struct native *native, uint64_t address);
 
 /*
- * Runs code on regs; pointer goes into the register that code names as the operand's base, which has the guest's value
- * again afterwards. Of the flags only the arithmetic ones pass. Without vector the vector state is neither loaded nor
- * saved. False: *fault tells; registers and flags are unchanged (the image may hold new sticky bits).
+ * Runs code on regs; pointer goes into the register that code names as the operand's base, which has the guest's
+ * value again afterwards. Of the flags only the arithmetic ones pass. Without vector the vector state is neither
+ * loaded nor saved. False: *fault tells; registers and flags are unchanged (the image may hold new sticky bits).
  */
 bool native_run(struct native *native, const struct native_code *code, struct kvm_regs *regs, const void *pointer,
 		bool vector, struct native_fault *fault);

@@ -89,7 +89,10 @@ enum outcome operand_linear(struct processor *processor, enum segment segment, u
 			    bool write, uint64_t *linear);
 uint64_t operand_effective(struct processor *processor, const struct instruction *instruction,
 			   const struct operation *operation);
-/* Copies by linear address, page by page, RAM and devices alike; nothing is written before all is known to be mapped. */
+/*
+ * Copies by linear address, page by page, RAM and devices alike; nothing is written before all is known to be
+ * mapped.
+ */
 enum outcome linear_read(struct processor *processor, uint64_t linear, void *buffer, size_t size);
 enum outcome linear_write(struct processor *processor, uint64_t linear, const void *buffer, size_t size);
 /* The same as the CPU itself does it, for its tables: without regard to CPL. */

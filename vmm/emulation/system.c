@@ -33,7 +33,10 @@ static enum outcome trap(struct processor *processor, uint8_t vector)
 	return OUTCOME_EXCEPTION;
 }
 
-/* INT n and INT3 from ring 3 need a gate that ring 3 may use; a gate must lie within the IDT (SDM volume 3, 6.12.1.2). */
+/*
+ * INT n and INT3 from ring 3 need a gate that ring 3 may use; a gate must lie within the IDT (SDM volume 3,
+ * 6.12.1.2).
+ */
 static enum outcome check_gate(struct processor *processor, uint8_t vector)
 {
 	const struct kvm_dtable *idt = &processor->sregs.idt;

@@ -1,6 +1,6 @@
 /*
- * XSAVE, XSAVEOPT, XSAVEC, XSAVES, XRSTOR and XRSTORS (SDM volume 1, chapter 13) between guest memory and the image that
- * KVM gives and takes.
+ * XSAVE, XSAVEOPT, XSAVEC, XSAVES, XRSTOR and XRSTORS (SDM volume 1, chapter 13) between guest memory and the
+ * image that KVM gives and takes.
  */
 #include <cpuid.h>
 #include <glib.h>
@@ -310,7 +310,8 @@ enum outcome xsave_execute(struct processor *processor, const struct instruction
 	if (xss & asked)
 		return refuse(processor, "supervisor state components are not supported");
 	outcome = operand_linear(processor, instruction->memory.segment,
-				 operand_effective(processor, instruction, operation), EXTENDED_OFFSET, !restore, &linear);
+				 operand_effective(processor, instruction, operation), EXTENDED_OFFSET, !restore,
+				 &linear);
 	if (outcome != OUTCOME_DONE)
 		return outcome;
 	if (linear % 64)

@@ -93,12 +93,10 @@ void ata_identify(const struct ahci_port *port, uint8_t data[SECTOR])
 	put(data, 59, disk->settings.multiple ? 0x0100 | disk->settings.multiple : 0);
 	put_geometry(data, disk->sectors);
 	put_transfer_modes(data, &disk->settings);
-	put(data, 69, 0);
 	put(data, 75, AHCI_SLOTS - 1);
 	put(data, 76, 1 << 8 | 7 << 1); /* NCQ, SATA generations 1 to 3 */
 	put(data, 77, 3 << 1);          /* now at generation 3 */
-	put(data, 80, 0x03F0);          /* ATA-4 to ACS-3 */
-	put(data, 81, 0x0110);
+	put(data, 80, 0x07F0);          /* ATA-4 to ACS-3 */
 	put_features(data, &disk->settings);
 	put(data, 106, 0x6003); /* a physical sector is 8 logical ones */
 	for (unsigned i = 0; i < 4; i++)
@@ -111,7 +109,7 @@ void ata_identify(const struct ahci_port *port, uint8_t data[SECTOR])
 	} else {
 		put(data, 217, 7200);
 	}
-	put(data, 222, 0x1020); /* serial transport, SATA 2.6 and older */
+	put(data, 222, 0x1020); /* serial transport, SATA 3.0 */
 	data[510] = 0xA5;
 	put_checksum(data);
 }
