@@ -15,13 +15,17 @@ enum {
 	DEFAULT_REFRESH = 60, /* hertz, where the display does not tell */
 };
 
+/* States in which the window's size is neither the guest's nor the user's. */
+static const uint32_t fixed_size = SDL_WINDOW_MAXIMIZED | SDL_WINDOW_FULLSCREEN;
+
 /* Any thread. SDL's queue is the one thing that the main thread waits for. */
 static void wake(struct window *window)
 {
 	SDL_Event event = { .type = window->wake_event };
 
-	if (g_atomic_int_compare_and_exchange(&window->wake_sent, 0, 1))
-		SDL_PushEvent(&event);
+	/* A queue that is full wakes as well, but what was posted has to be announced again. */
+	if (g_atomic_int_compare_and_exchange(&window->wake_sent, 0, 1) && SDL_PushEvent(&event) != 1)
+		g_atomic_int_set(&window->wake_sent, 0);
 }
 
 static void damaged(struct scanout_listener *listener)
@@ -91,11 +95,10 @@ static void set_pace(struct window *window)
 /* Makes the window as large as the picture, unless the user chose a size. */
 void window_follow_guest(struct window *window)
 {
-	uint32_t fixed = SDL_WINDOW_MAXIMIZED | SDL_WINDOW_FULLSCREEN;
 	SDL_Rect usable = { 0, 0, 65535, 65535 };
 	int top = 0, left = 0, bottom = 0, right = 0, display = SDL_GetWindowDisplayIndex(window->handle);
 
-	if (window->own_size || !window->shape.width || SDL_GetWindowFlags(window->handle) & fixed)
+	if (window->own_size || !window->shape.width || SDL_GetWindowFlags(window->handle) & fixed_size)
 		return;
 	if (display >= 0)
 		SDL_GetDisplayUsableBounds(display, &usable);
@@ -199,7 +202,9 @@ static void take_posted(struct window *window)
 /* A size that is not the one asked for last comes from the user or the window manager. */
 static void resized(struct window *window, int width, int height)
 {
-	if (width != window->follow_width || height != window->follow_height)
+	bool fixed = SDL_GetWindowFlags(window->handle) & fixed_size;
+
+	if (!fixed && (width != window->follow_width || height != window->follow_height))
 		window->own_size = true;
 	window_redraw(window);
 }
@@ -214,8 +219,10 @@ static void window_event(struct window *window, const SDL_WindowEvent *event)
 	case SDL_WINDOWEVENT_HIDDEN:
 		window->visible = false;
 		break;
-	case SDL_WINDOWEVENT_SHOWN:
 	case SDL_WINDOWEVENT_RESTORED:
+		window_follow_guest(window); /* to a mode that was set meanwhile */
+		/* fall through */
+	case SDL_WINDOWEVENT_SHOWN:
 	case SDL_WINDOWEVENT_EXPOSED:
 	case SDL_WINDOWEVENT_SIZE_CHANGED:
 		window->visible = !(SDL_GetWindowFlags(window->handle) & (SDL_WINDOW_MINIMIZED | SDL_WINDOW_HIDDEN));

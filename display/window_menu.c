@@ -141,6 +141,7 @@ static void toggle_fullscreen(struct window *window)
 		window->fullscreen = wanted;
 	else
 		g_warning("Cannot %s fullscreen: %s", wanted ? "enter" : "leave", SDL_GetError());
+	window_follow_guest(window);
 	window_redraw(window);
 }
 

@@ -392,8 +392,14 @@ static void steps_fullscreen(struct fixture *fixture)
 	expect_quarters(fixture, 160, 0, 1600, 1200);
 	publish(fixture, 800, 600, SCANOUT_XRGB8888, 0);
 	expect_quarters(fixture, 160, 0, 1600, 1200);
+	/* Back in a window it is as large as the mode that was set meanwhile, and goes on following. */
+	settle(fixture);
 	desktop_combine(fixture->desktop, XK_Control_R, XK_f);
+	expect_size(fixture, 800, 600);
+	settle(fixture);
+	publish(fixture, 640, 480, SCANOUT_XRGB8888, 0);
 	expect_size(fixture, 640, 480);
+	expect_quarters(fixture, 0, 0, 640, 480);
 }
 
 static void steps_keyboard(struct fixture *fixture)
