@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
+#include <glib/gstdio.h>
 #include <pty.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -275,6 +276,7 @@ struct serial_backend *serial_backend_new_socket(struct vm *vm, const char *path
 {
 	struct serial_backend *backend = backend_new(vm, path);
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	g_autofree char *folder = NULL;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	errno = ENAMETOOLONG;
@@ -284,6 +286,9 @@ struct serial_backend *serial_backend_new_socket(struct vm *vm, const char *path
 		return fail(backend, error, "make the socket");
 	}
 	g_strlcpy(address.sun_path, path, sizeof address.sun_path);
+	/* The folder may be missing at the first start since the user logged in; if it cannot be made, bind() tells. */
+	folder = g_path_get_dirname(path);
+	g_mkdir_with_parents(folder, 0700);
 	unlink(path);
 	if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 1) < 0) {
 		close(fd);
