@@ -15,6 +15,8 @@
 #define KICK_SIGNAL SIGRTMIN
 
 #define MSR_IA32_TSC 0x10
+#define MSR_HWCR 0xC0010015
+#define HWCR_TSC_FREQ_SEL (1ull << 24)
 
 static void kicked(int signal)
 {
@@ -49,6 +51,17 @@ static bool msr_ioctl(struct vcpu *vcpu, unsigned long request, struct kvm_msr_e
 	ok = kvm_ioctl(vcpu->fd, request, msrs) == 1;
 	*entry = msrs->entries[0];
 	return ok;
+}
+
+/*
+ * AMD's processors always have this bit set, and Linux calls it a bug of the firmware if it is clear (AMD64 APM volume
+ * 2, HWCR). Other processors, and KVM before Linux 6.7, do not know it.
+ */
+static void set_initial_hwcr(struct vcpu *vcpu)
+{
+	struct kvm_msr_entry entry = { .index = MSR_HWCR, .data = HWCR_TSC_FREQ_SEL };
+
+	msr_ioctl(vcpu, KVM_SET_MSRS, &entry);
 }
 
 static struct kvm_msrs *read_msrs(struct vcpu *vcpu)
@@ -95,6 +108,7 @@ static void read_initial(struct vcpu *vcpu)
 	kvm_ioctl(vcpu->fd, KVM_GET_LAPIC, &initial->lapic);
 	kvm_ioctl(vcpu->fd, KVM_GET_MP_STATE, &initial->mp_state);
 	kvm_ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &initial->events);
+	set_initial_hwcr(vcpu);
 	initial->msrs = read_msrs(vcpu);
 	set_initial_xsave(vcpu);
 }
