@@ -320,6 +320,26 @@ void kvm_stop_soon(struct kvm *kvm)
 		vcpu_kick(kvm->vcpus->pdata[i]);
 }
 
+/* The guest's clock stands still while it does, and its watchdogs are told that it is not their fault. */
+static void stop_clock(struct kvm *kvm)
+{
+	if (!kvm->clock_stopped && kvm_ioctl(kvm->fd, KVM_GET_CLOCK, &kvm->clock) == 0)
+		kvm->clock_stopped = true;
+}
+
+static void start_clock(struct kvm *kvm)
+{
+	struct kvm_clock_data clock = { .clock = kvm->clock.clock };
+
+	if (!kvm->clock_stopped)
+		return;
+	kvm->clock_stopped = false;
+	kvm_ioctl(kvm->fd, KVM_SET_CLOCK, &clock);
+	/* Refused by vCPUs whose guest has no kvmclock. */
+	for (guint i = 0; i < kvm->vcpus->len; i++)
+		kvm_ioctl(((struct vcpu *)kvm->vcpus->pdata[i])->fd, KVM_KVMCLOCK_CTRL, NULL);
+}
+
 void kvm_pause(struct kvm *kvm)
 {
 	kvm_stop_soon(kvm);
@@ -330,10 +350,12 @@ void kvm_pause(struct kvm *kvm)
 			g_cond_wait(&kvm->parked, &kvm->vm->lock);
 	}
 	drain(&kvm->hv);
+	stop_clock(kvm);
 }
 
 void kvm_resume(struct kvm *kvm)
 {
+	start_clock(kvm);
 	g_atomic_int_set(&kvm->stop, 0);
 	g_cond_broadcast(&kvm->resumed);
 }

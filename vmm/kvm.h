@@ -35,6 +35,8 @@ struct kvm {
 	bool quit;        /* vCPU threads must end */
 	GCond parked;     /* a vCPU parked, with vm->lock */
 	GCond resumed;
+	struct kvm_clock_data clock; /* kvmclock while the vCPUs are paused */
+	bool clock_stopped;
 	struct kvm_irqchip initial_irqchip[3];
 	struct kvm_pit_state2 initial_pit;
 	void (*event)(void *opaque, enum kvm_event event, const char *message);

@@ -55,7 +55,7 @@ static void plug_chipset(struct machine *machine)
 	plug(machine, &machine->rtc->device);
 	rtc_set_memory(machine->rtc);
 	firmware_cmos(&machine->firmware.description, set_cmos, machine->rtc);
-	plug(machine, ports_new(vm, false));
+	plug(machine, ports_new(vm, machine->config->firmware_log));
 }
 
 static bool plug_serial(struct machine *machine, GError **error)

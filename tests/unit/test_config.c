@@ -117,7 +117,7 @@ static void test_everything(struct folder *folder, gconstpointer unused)
 		"[disk0]\npath=disks/system.img\nread-only=true\ncache=none\nssd=false\nserial=ORIEL 1\n"
 		"[cd3]\n"
 		"[cd5]\npath=/isos/install.iso\n"
-		"[firmware]\nbios=/b.bin\nvga-rom=v.bin\n"
+		"[firmware]\nbios=/b.bin\nvga-rom=v.bin\nlog=true\n"
 		"[kernel]\nkernel=vmlinux\ninitrd=initrd.gz\ncommand-line=console=ttyS0 root=/dev/sda\n");
 	g_autofree char *path = machine_config_path(config, config->disks[0].path);
 	g_autofree char *expected = g_build_filename(folder->path, "disks/system.img", NULL);
@@ -145,6 +145,7 @@ static void test_everything(struct folder *folder, gconstpointer unused)
 	g_assert_cmpstr(absolute, ==, "/isos/install.iso");
 	g_assert_cmpstr(config->firmware_path, ==, "/b.bin");
 	g_assert_cmpstr(config->vga_rom_path, ==, "v.bin");
+	g_assert_true(config->firmware_log);
 	g_assert_cmpstr(config->kernel, ==, "vmlinux");
 	g_assert_cmpstr(config->command_line, ==, "console=ttyS0 root=/dev/sda");
 	machine_config_free(config);

@@ -56,6 +56,7 @@ static const struct key machine_keys[] = {
 	{ "serial", "mode", KEY_CHOICE, FIELD(serial), .names = serial_modes },
 	{ "firmware", "bios", KEY_STRING, FIELD(firmware_path) },
 	{ "firmware", "vga-rom", KEY_STRING, FIELD(vga_rom_path) },
+	{ "firmware", "log", KEY_BOOL, FIELD(firmware_log), .names = false_true },
 	{ "kernel", "kernel", KEY_STRING, FIELD(kernel) },
 	{ "kernel", "initrd", KEY_STRING, FIELD(initrd) },
 	{ "kernel", "command-line", KEY_STRING, FIELD(command_line) },

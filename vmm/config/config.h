@@ -8,7 +8,7 @@
  *	[serial]    mode=none|log|pty|socket
  *	[diskN]     path  read-only=false|true  cache=writeback|none  ssd=true|false  serial
  *	[cdN]       path (without: an empty drive)  cache  serial
- *	[firmware]  bios  vga-rom
+ *	[firmware]  bios  vga-rom  log=false|true
  *	[kernel]    kernel  initrd  command-line
  *
  * N is a port of the AHCI controller, 0-5, that only one of diskN and cdN may take. Unlike in the other groups the
@@ -65,6 +65,7 @@ struct machine_config {
 	char *kernel, *initrd, *command_line;
 	/* Optional ROM images instead of the distribution's packages. */
 	char *firmware_path, *vga_rom_path;
+	bool firmware_log; /* its debug messages go to the machine's log; it starts slower */
 	GKeyFile *file; /* as read: unknown keys survive machine_config_save() */
 };
 
