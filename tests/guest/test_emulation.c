@@ -6,6 +6,7 @@
  */
 #include <cpuid.h>
 #include <string.h>
+#include <time.h>
 
 #include "../../vmm/emulation/control_bits.h"
 #include "../../vmm/kvm.h"
@@ -749,6 +750,55 @@ static void test_interrupt_returns(void)
 	guest_free(guest);
 }
 
+/* What the vCPU's thread has used, in us: other load on the host does not count. */
+static double cpu_time(struct guest *guest)
+{
+	struct timespec time;
+	clockid_t clock;
+
+	g_assert_cmpint(pthread_getcpuclockid(first(guest)->pthread, &clock), ==, 0);
+	clock_gettime(clock, &time);
+	return (double)time.tv_sec * 1e6 + (double)time.tv_nsec / 1e3;
+}
+
+/* With -m perf: what one completion costs, exit included, in a loop that otherwise KVM runs. */
+static void test_costs(void)
+{
+	static const struct {
+		const char *what;
+		uint8_t code[16];
+		unsigned size, completions;
+	} loops[] = {
+		/* ...; dec %rdi; jnz back */
+		{ "popcnt (%rsi), %eax", { 0xF3, 0x0F, 0xB8, 0x06, 0x48, 0xFF, 0xCF, 0x75, 0xF7 }, 9, 1 },
+		{ "paddd (%rsi), %xmm3", { 0x66, 0x0F, 0xFE, 0x1E, 0x48, 0xFF, 0xCF, 0x75, 0xF7 }, 9, 1 },
+		{ "paddd twice", { 0x66, 0x0F, 0xFE, 0x1E, 0x66, 0x0F, 0xFE, 0x1E, 0x48, 0xFF, 0xCF, 0x75, 0xF3 }, 13, 2 },
+		{ "stac, clac", { 0x0F, 0x01, 0xCB, 0x0F, 0x01, 0xCA, 0x48, 0xFF, 0xCF, 0x75, 0xF5 }, 11, 2 },
+		{ "none (add %al, (%rsi))", { 0x00, 0x06, 0x90, 0x90, 0x48, 0xFF, 0xCF, 0x75, 0xF7 }, 9, 1 },
+	};
+	const unsigned turns = 20000;
+	struct guest *guest;
+
+	if (!have_kvm())
+		return;
+	guest = guest_new(1);
+	g_mutex_lock(&guest->vm.lock);
+	for (size_t i = 0; i < G_N_ELEMENTS(loops); i++) {
+		struct kvm_regs regs = { .rip = CODE, .rsp = STACK, .rsi = BUFFER, .rdi = turns, .rflags = 2 };
+		uint64_t before = first(guest)->completed_instructions;
+		double start = cpu_time(guest), each;
+
+		put_code(guest, loops[i].code, loops[i].size);
+		set_vcpu(guest, 0, &regs, NULL);
+		run(guest, 1, loops[i].what);
+		each = (cpu_time(guest) - start) / turns / loops[i].completions;
+		g_test_message("%s: %.2f us (%" G_GUINT64_FORMAT " completed)", loops[i].what, each,
+			       first(guest)->completed_instructions - before);
+	}
+	g_mutex_unlock(&guest->vm.lock);
+	guest_free(guest);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -758,5 +808,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/emulation/masks", test_masks);
 	g_test_add_func("/emulation/slots", test_slots);
 	g_test_add_func("/emulation/two-cpus", test_locked_on_two_cpus);
+	if (g_test_perf())
+		g_test_add_func("/emulation/costs", test_costs);
 	return g_test_run();
 }
