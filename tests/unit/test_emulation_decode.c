@@ -194,7 +194,7 @@ static void compare(const uint8_t *cell, const struct judged *judged, uint64_t n
 	     (instruction.map == MAP_0F && (instruction.opcode & 0xF0) == 0x80)))
 		return;
 	/* CPUs refuse these prefixes in front of VEX and EVEX. */
-	if (result == DECODE_INVALID && (g_str_has_prefix(judged->text, "data16 ") ||
+	if (result == DECODE_INVALID && (g_str_has_prefix(judged->text, "data") ||
 					 g_str_has_prefix(judged->text, "rep")))
 		return;
 	if (result != DECODE_OK || instruction.length != length)

@@ -422,7 +422,8 @@ enum decode_result instruction_decode(struct instruction *instruction, const uin
 	for (unsigned i = 0; i < instruction->immediate_size; i++)
 		next(&cursor);
 	instruction->length = cursor.at;
-	memcpy(instruction->bytes, bytes, cursor.at);
+	for (unsigned i = 0; i < cursor.at; i++)
+		instruction->bytes[i] = bytes[i];
 	if (instruction->map == MAP_3DNOW && cursor.result == DECODE_OK)
 		instruction->opcode = bytes[instruction->immediate_at];
 	return cursor.result;

@@ -52,7 +52,7 @@ struct native {
 	bool faulted;
 	void *signal_stack;
 	size_t signal_stack_size;
-	pthread_t owner; /* the thread that has the stack */
+	pthread_t owner; /* the thread that last made sure of a stack */
 	bool owned;
 };
 
@@ -235,11 +235,11 @@ struct native *native_new(void)
 
 void native_free(struct native *native)
 {
-	stack_t off = { .ss_flags = SS_DISABLE };
+	stack_t off = { .ss_flags = SS_DISABLE }, current;
 
 	if (!native)
 		return;
-	if (native->owned && pthread_equal(native->owner, pthread_self()))
+	if (sigaltstack(NULL, &current) == 0 && current.ss_sp == native->signal_stack)
 		sigaltstack(&off, NULL);
 	if (native->code)
 		munmap(native->code, NATIVE_PAGE);
@@ -272,13 +272,15 @@ bool native_owns(const struct native *native, uint64_t address)
 /* A fault while RSP is the guest's must not push its frame there. */
 static void take_signal_stack(struct native *native)
 {
-	stack_t stack = { .ss_sp = native->signal_stack, .ss_size = native->signal_stack_size };
+	stack_t stack = { .ss_sp = native->signal_stack, .ss_size = native->signal_stack_size }, old;
 
 	if (native->owned && pthread_equal(native->owner, pthread_self()))
 		return;
-	sigaltstack(&stack, NULL);
 	native->owner = pthread_self();
 	native->owned = true;
+	/* A thread may have one already, from a sanitizer for example. */
+	if (sigaltstack(NULL, &old) < 0 || old.ss_flags & SS_DISABLE)
+		sigaltstack(&stack, NULL);
 }
 
 static void enter(struct native *native)
