@@ -1,0 +1,47 @@
+/*
+ * The commands of "oriel". Each gets its own arguments (argv[0] is its name) and returns the exit status.
+ */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+enum {
+	ORIEL_SUCCESS = 0,
+	ORIEL_FAILURE = 1,
+	ORIEL_USAGE = 2,
+};
+
+struct oriel_command {
+	const char *name;
+	const char *arguments; /* for the usage line */
+	const char *summary;
+	int (*run)(const struct oriel_command *command, int argc, char **argv);
+	const char *method; /* of control_commands.c: the D-Bus method without parameters that it is */
+};
+
+/*
+ * Parses options and checks that minimum to maximum arguments are left, and that all are UTF-8; prints what is wrong,
+ * or the help. FALSE: return with *status.
+ */
+gboolean oriel_command_parse(const struct oriel_command *command, const GOptionEntry *entries, int minimum,
+			     int maximum, int *argc, char ***argv, int *status);
+/* Prints the error, frees it and returns ORIEL_FAILURE. */
+int oriel_command_fail(GError *error);
+
+int oriel_command_create(const struct oriel_command *command, int argc, char **argv);
+int oriel_command_list(const struct oriel_command *command, int argc, char **argv);
+int oriel_command_start(const struct oriel_command *command, int argc, char **argv);
+
+/* Commands to a running machine */
+int oriel_command_simple(const struct oriel_command *command, int argc, char **argv);
+int oriel_command_stop(const struct oriel_command *command, int argc, char **argv);
+int oriel_command_screenshot(const struct oriel_command *command, int argc, char **argv);
+int oriel_command_insert(const struct oriel_command *command, int argc, char **argv);
+int oriel_command_eject(const struct oriel_command *command, int argc, char **argv);
+int oriel_command_keys(const struct oriel_command *command, int argc, char **argv);
+int oriel_command_type(const struct oriel_command *command, int argc, char **argv);
+int oriel_command_statistics(const struct oriel_command *command, int argc, char **argv);
+
+G_END_DECLS

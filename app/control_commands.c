@@ -1,0 +1,184 @@
+#include <gio/gio.h>
+#include <stdio.h>
+
+#include "commands.h"
+#include "machine_client.h"
+#include "machine_store.h"
+
+#define STOP_SECONDS 60
+
+static OrielMachineClient *connect_to(const char *name, GError **error)
+{
+	struct machine_config *config = oriel_store_load(name, error);
+	g_autofree char *socket = NULL;
+
+	if (!config)
+		return NULL;
+	socket = machine_config_socket_path(config);
+	machine_config_free(config);
+	return oriel_machine_client_new(socket, error);
+}
+
+/* Makes one call to the machine of that name. */
+static int call(const char *name, const char *method, GVariant *parameters)
+{
+	g_autoptr(GVariant) sunk = parameters ? g_variant_ref_sink(parameters) : NULL;
+	g_autoptr(OrielMachineClient) client = NULL;
+	g_autoptr(GVariant) reply = NULL;
+	GError *error = NULL;
+
+	client = connect_to(name, &error);
+	if (client)
+		reply = oriel_machine_client_call(client, method, sunk, &error);
+	return reply ? ORIEL_SUCCESS : oriel_command_fail(error);
+}
+
+int oriel_command_simple(const struct oriel_command *command, int argc, char **argv)
+{
+	int status;
+
+	if (!oriel_command_parse(command, NULL, 1, 1, &argc, &argv, &status))
+		return status;
+	return call(argv[1], command->method, NULL);
+}
+
+int oriel_command_stop(const struct oriel_command *command, int argc, char **argv)
+{
+	g_autoptr(OrielMachineClient) client = NULL;
+	g_autoptr(GVariant) reply = NULL;
+	GError *error = NULL;
+	int status;
+
+	if (!oriel_command_parse(command, NULL, 1, 1, &argc, &argv, &status))
+		return status;
+	client = connect_to(argv[1], &error);
+	if (client)
+		reply = oriel_machine_client_call(client, "Stop", NULL, &error);
+	if (!reply)
+		return oriel_command_fail(error);
+	if (oriel_machine_client_wait_gone(client, STOP_SECONDS))
+		return ORIEL_SUCCESS;
+	fprintf(stderr, "%s: the machine is still there after %d seconds\n", g_get_prgname(), STOP_SECONDS);
+	return ORIEL_FAILURE;
+}
+
+int oriel_command_screenshot(const struct oriel_command *command, int argc, char **argv)
+{
+	g_autofree char *file = NULL, *path = NULL;
+	int status;
+
+	if (!oriel_command_parse(command, NULL, 1, 2, &argc, &argv, &status))
+		return status;
+	if (argc > 2) {
+		file = g_strdup(argv[2]);
+	} else {
+		g_autoptr(GDateTime) now = g_date_time_new_now_local();
+		g_autofree char *time = g_date_time_format(now, "%F %H-%M-%S");
+
+		file = g_strdup_printf("%s %s.png", argv[1], time);
+	}
+	path = g_canonicalize_filename(file, NULL);
+	status = call(argv[1], "Screenshot", g_variant_new("(s)", path));
+	if (status == ORIEL_SUCCESS)
+		printf("%s\n", path);
+	return status;
+}
+
+int oriel_command_insert(const struct oriel_command *command, int argc, char **argv)
+{
+	g_autofree char *path = NULL;
+	int drive = -1, status;
+	const GOptionEntry entries[] = {
+		{ "drive", 0, 0, G_OPTION_ARG_INT, &drive, "CD drive by port (default: the first one)", "PORT" },
+		{ NULL },
+	};
+
+	if (!oriel_command_parse(command, entries, 2, 2, &argc, &argv, &status))
+		return status;
+	path = g_canonicalize_filename(argv[2], NULL);
+	return call(argv[1], "InsertDisc", g_variant_new("(is)", drive, path));
+}
+
+int oriel_command_eject(const struct oriel_command *command, int argc, char **argv)
+{
+	gboolean force = FALSE;
+	int drive = -1, status;
+	const GOptionEntry entries[] = {
+		{ "drive", 0, 0, G_OPTION_ARG_INT, &drive, "CD drive by port (default: the first one)", "PORT" },
+		{ "force", 0, 0, G_OPTION_ARG_NONE, &force, "Even if the guest has locked the tray", NULL },
+		{ NULL },
+	};
+
+	if (!oriel_command_parse(command, entries, 1, 1, &argc, &argv, &status))
+		return status;
+	return call(argv[1], "EjectDisc", g_variant_new("(ib)", drive, force));
+}
+
+int oriel_command_keys(const struct oriel_command *command, int argc, char **argv)
+{
+	int status;
+
+	if (!oriel_command_parse(command, NULL, 2, G_MAXINT, &argc, &argv, &status))
+		return status;
+	return call(argv[1], "SendKeys", g_variant_new("(^as)", argv + 2));
+}
+
+int oriel_command_type(const struct oriel_command *command, int argc, char **argv)
+{
+	g_autofree char *text = NULL;
+	gboolean enter = FALSE;
+	int status;
+	const GOptionEntry entries[] = {
+		{ "enter", 0, 0, G_OPTION_ARG_NONE, &enter, "Press Enter after the text", NULL },
+		{ NULL },
+	};
+
+	if (!oriel_command_parse(command, entries, 2, 2, &argc, &argv, &status))
+		return status;
+	text = g_strconcat(argv[2], enter ? "\n" : "", NULL);
+	return call(argv[1], "TypeText", g_variant_new("(s)", text));
+}
+
+static int compare_strings(gconstpointer a, gconstpointer b)
+{
+	return g_strcmp0(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* One "name value" a line, sorted by name. */
+static void print_counters(GVariant *counters)
+{
+	g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
+	GVariantIter iterator;
+	const char *name;
+	guint64 value;
+
+	g_variant_iter_init(&iterator, counters);
+	while (g_variant_iter_next(&iterator, "{&st}", &name, &value))
+		g_ptr_array_add(lines, g_strdup_printf("%s %" G_GUINT64_FORMAT, name, value));
+	g_ptr_array_sort(lines, compare_strings);
+	for (guint i = 0; i < lines->len; i++)
+		printf("%s\n", (const char *)lines->pdata[i]);
+}
+
+int oriel_command_statistics(const struct oriel_command *command, int argc, char **argv)
+{
+	g_autoptr(OrielMachineClient) client = NULL;
+	g_autoptr(GVariant) reply = NULL, counters = NULL;
+	GError *error = NULL;
+	int status;
+
+	if (!oriel_command_parse(command, NULL, 1, 1, &argc, &argv, &status))
+		return status;
+	client = connect_to(argv[1], &error);
+	if (client)
+		reply = oriel_machine_client_call(client, "Statistics", NULL, &error);
+	if (!reply)
+		return oriel_command_fail(error);
+	if (!g_variant_is_of_type(reply, G_VARIANT_TYPE("(a{st})"))) {
+		fprintf(stderr, "%s: the machine answers with something else\n", g_get_prgname());
+		return ORIEL_FAILURE;
+	}
+	counters = g_variant_get_child_value(reply, 0);
+	print_counters(counters);
+	return ORIEL_SUCCESS;
+}

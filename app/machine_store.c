@@ -1,0 +1,182 @@
+#include "machine_store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CONFIGURATION "machine.conf"
+#define DISK "disk.img"
+#define NAME_MAX_BYTES 100
+#define MINIMUM_DISK (1 << 20)
+
+static gboolean fail_errno(GError **error, int code, const char *what, const char *path)
+{
+	g_set_error(error, G_FILE_ERROR, (int)g_file_error_from_errno(code), "Cannot %s %s: %s", what, path,
+		    g_strerror(code));
+	return FALSE;
+}
+
+static char *machines_folder(void)
+{
+	return g_build_filename(g_get_user_data_dir(), "oriel", "machines", NULL);
+}
+
+char *oriel_store_folder(const char *name, GError **error)
+{
+	g_autofree char *machines = machines_folder();
+
+	if (!*name || *name == '.' || *name == '-' || strchr(name, '/') || strlen(name) > NAME_MAX_BYTES ||
+	    !g_utf8_validate(name, -1, NULL)) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_FILENAME,
+			    "\"%s\" cannot be a machine's name, which is short, without /, and starts with neither . "
+			    "nor -", name);
+		return NULL;
+	}
+	for (const char *p = name; *p; p++) {
+		if ((guchar)*p >= ' ' && *p != 127)
+			continue;
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_FILENAME,
+			    "A machine's name cannot contain control characters");
+		return NULL;
+	}
+	return g_build_filename(machines, name, NULL);
+}
+
+static int compare_names(gconstpointer a, gconstpointer b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+GStrv oriel_store_list(GError **error)
+{
+	g_autoptr(GPtrArray) names = g_ptr_array_new();
+	g_autofree char *machines = machines_folder();
+	g_autoptr(GError) reason = NULL;
+	g_autoptr(GDir) folder = g_dir_open(machines, 0, &reason);
+	const char *name;
+
+	if (!folder && !g_error_matches(reason, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+		g_propagate_error(error, g_steal_pointer(&reason));
+		return NULL;
+	}
+	while (folder && (name = g_dir_read_name(folder))) {
+		g_autofree char *file = g_build_filename(machines, name, CONFIGURATION, NULL);
+
+		if (g_file_test(file, G_FILE_TEST_EXISTS))
+			g_ptr_array_add(names, g_strdup(name));
+	}
+	g_ptr_array_sort(names, compare_names);
+	g_ptr_array_add(names, NULL);
+	return (GStrv)g_ptr_array_free(g_steal_pointer(&names), FALSE);
+}
+
+struct machine_config *oriel_store_load(const char *name, GError **error)
+{
+	g_autofree char *folder = oriel_store_folder(name, error);
+
+	if (!folder)
+		return NULL;
+	if (!g_file_test(folder, G_FILE_TEST_IS_DIR)) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+			    "There is no machine named \"%s\"; \"oriel list\" shows those that there are", name);
+		return NULL;
+	}
+	return machine_config_load(folder, error);
+}
+
+/* Takes no room yet: the file is a hole. */
+static gboolean create_disk(const char *folder, guint64 size, GError **error)
+{
+	g_autofree char *path = g_build_filename(folder, DISK, NULL);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	gboolean ok;
+
+	if (fd < 0)
+		return fail_errno(error, errno, "create the disk", path);
+	ok = ftruncate(fd, (off_t)size) == 0 && fsync(fd) == 0;
+	if (!ok)
+		fail_errno(error, errno, "give its size to the disk", path);
+	close(fd);
+	return ok;
+}
+
+static gboolean create_configuration(const char *folder, const struct oriel_machine_description *description,
+				     GError **error)
+{
+	g_autofree char *path = g_build_filename(folder, CONFIGURATION, NULL);
+	struct machine_config *config;
+	gboolean ok;
+
+	/* Of an empty file everything is the default. */
+	if (!g_file_set_contents(path, "", 0, error))
+		return FALSE;
+	config = machine_config_load(folder, error);
+	if (!config)
+		return FALSE;
+	config->name = g_strdup(description->name);
+	g_free(config->uuid);
+	config->uuid = g_uuid_string_random();
+	if (description->memory)
+		config->memory = description->memory;
+	if (description->cpus)
+		config->cpus = description->cpus;
+	if (description->disk_size) {
+		config->has_disk[0] = true;
+		config->disks[0] = (struct config_disk){ .kind = CONFIG_DISK, .path = g_strdup(DISK), .ssd = true };
+	}
+	config->has_disk[1] = true;
+	config->disks[1] = (struct config_disk){ .kind = CONFIG_CD, .path = g_strdup(description->iso),
+						 .read_only = true };
+	ok = machine_config_save(config, error);
+	machine_config_free(config);
+	if (!ok)
+		return FALSE;
+	/* What is out of range is found by reading it back, with the words of whoever knows the ranges. */
+	config = machine_config_load(folder, error);
+	machine_config_free(config);
+	return config != NULL;
+}
+
+static void remove_machine(const char *folder)
+{
+	g_autofree char *configuration = g_build_filename(folder, CONFIGURATION, NULL);
+	g_autofree char *disk = g_build_filename(folder, DISK, NULL);
+
+	g_unlink(configuration);
+	g_unlink(disk);
+	g_rmdir(folder);
+}
+
+gboolean oriel_store_create(const struct oriel_machine_description *description, GError **error)
+{
+	g_autofree char *folder = oriel_store_folder(description->name, error);
+	g_autofree char *machines = machines_folder();
+
+	if (!folder)
+		return FALSE;
+	if (description->disk_size && (description->disk_size < MINIMUM_DISK || description->disk_size % 512)) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+			    "A disk must have at least 1 MiB and be a multiple of 512 bytes");
+		return FALSE;
+	}
+	if (description->iso && !g_file_test(description->iso, G_FILE_TEST_IS_REGULAR)) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "There is no disc image %s", description->iso);
+		return FALSE;
+	}
+	if (g_mkdir_with_parents(machines, 0700) < 0)
+		return fail_errno(error, errno, "make the folder", machines);
+	if (g_mkdir(folder, 0700) < 0) {
+		if (errno != EEXIST)
+			return fail_errno(error, errno, "make the folder", folder);
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS, "There is a machine named \"%s\" already",
+			    description->name);
+		return FALSE;
+	}
+	if (create_configuration(folder, description, error) &&
+	    (!description->disk_size || create_disk(folder, description->disk_size, error)))
+		return TRUE;
+	remove_machine(folder);
+	return FALSE;
+}

@@ -1,0 +1,58 @@
+/* oriel: the user's machines from the command line. */
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+
+static const struct oriel_command commands[] = {
+	{ "create", "NAME", "Make a new machine", oriel_command_create },
+	{ "list", "", "List the machines and what they are doing", oriel_command_list },
+	{ "start", "NAME", "Start a machine", oriel_command_start },
+	{ "pause", "NAME", "Hold a machine where it is", oriel_command_simple, "Pause" },
+	{ "resume", "NAME", "Let a paused machine go on", oriel_command_simple, "Resume" },
+	{ "reset", "NAME", "Restart a machine without asking it", oriel_command_simple, "Reset" },
+	{ "power-button", "NAME", "Press the power button: the guest decides", oriel_command_simple, "PowerButton" },
+	{ "stop", "NAME", "Switch a machine off without asking it", oriel_command_stop },
+	{ "screenshot", "NAME [FILE]", "Save the screen as a PNG file", oriel_command_screenshot },
+	{ "insert", "NAME FILE", "Put a disc image into the CD drive", oriel_command_insert },
+	{ "eject", "NAME", "Take the disc out of the CD drive", oriel_command_eject },
+	{ "keys", "NAME KEYS...", "Press keys, for example ctrl+alt+delete", oriel_command_keys },
+	{ "type", "NAME TEXT", "Type a text as a US keyboard would", oriel_command_type },
+	{ "statistics", "NAME", "Show a machine's counters", oriel_command_statistics },
+};
+
+static void print_help(FILE *file)
+{
+	fprintf(file, "Usage:\n  oriel COMMAND [OPTION...] NAME ...\n\nCommands:\n");
+	for (guint i = 0; i < G_N_ELEMENTS(commands); i++) {
+		g_autofree char *usage = g_strdup_printf("%s %s", commands[i].name, commands[i].arguments);
+
+		fprintf(file, "  %-24s %s\n", usage, commands[i].summary);
+	}
+	fprintf(file, "\n\"oriel COMMAND --help\" tells more about one of them.\n");
+}
+
+int main(int argc, char **argv)
+{
+	setlocale(LC_ALL, "");
+	g_set_prgname("oriel");
+	if (argc < 2) {
+		print_help(stderr);
+		return ORIEL_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+		print_help(stdout);
+		return ORIEL_SUCCESS;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		printf("oriel " ORIEL_VERSION "\n");
+		return ORIEL_SUCCESS;
+	}
+	for (guint i = 0; i < G_N_ELEMENTS(commands); i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(&commands[i], argc - 1, argv + 1);
+	fprintf(stderr, "oriel: there is no command \"%s\"; \"oriel --help\" lists them\n", argv[1]);
+	return ORIEL_USAGE;
+}
