@@ -29,7 +29,7 @@ static const char *const complaints[] = {
 /* Warnings that the same kernel gives on every virtual machine. */
 static const char *const harmless[] = {
 	"Processor Platform Limit event", "Consider compiling CPUfreq support", "Unknown kernel command line",
-	"LPM support broken", "applying quirks", "applying bridge limits", "Warning: unable to open an initial console",
+	"hrtimer: interrupt took", "LPM support broken", "applying quirks", "applying bridge limits", "Warning: unable to open an initial console",
 	"CPU: vendor_id", "unpatched return thunk", "Speculative Return Stack", "MDS", "TAA", "MMIO Stale Data",
 };
 
