@@ -27,6 +27,11 @@ void machine_add_listener(struct machine *machine, struct machine_listener *list
 	g_ptr_array_add(machine->listeners, listener);
 }
 
+void machine_remove_listener(struct machine *machine, struct machine_listener *listener)
+{
+	g_ptr_array_remove(machine->listeners, listener);
+}
+
 static void set_state(struct machine *machine, enum machine_state state, const char *message)
 {
 	char *copy = g_strdup(message);

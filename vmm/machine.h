@@ -90,6 +90,7 @@ void machine_start(struct machine *machine);
 void machine_wait(struct machine *machine);
 
 void machine_add_listener(struct machine *machine, struct machine_listener *listener);
+void machine_remove_listener(struct machine *machine, struct machine_listener *listener);
 
 /* The following wait for vCPUs to leave the guest, letting go of vm->lock: I/O thread only. */
 void machine_pause(struct machine *machine);

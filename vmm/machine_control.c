@@ -260,6 +260,8 @@ bool machine_control_start(struct machine *machine, GError **error)
 
 void machine_control_stop(struct machine *machine)
 {
+	/* Devices that go later still tell what changes. */
+	machine_remove_listener(machine, &machine->control_listener);
 	if (machine->control)
 		control_free(machine->control);
 	machine->control = NULL;
