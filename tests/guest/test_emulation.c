@@ -750,6 +750,50 @@ static void test_interrupt_returns(void)
 	guest_free(guest);
 }
 
+/* LAR, LSL, VERR and VERW on the guest's own table, which the test process does not have. */
+static void test_selectors(void)
+{
+	/* lar %edi, %eax; setz %bl; lsl %edi, %ecx; verr %di; setz %bh; verw %di; setz %dl */
+	static const uint8_t code[] = {
+		0x0F, 0x02, 0xC7, 0x0F, 0x94, 0xC3, 0x0F, 0x03, 0xCF, 0x0F, 0x00, 0xE7, 0x0F, 0x94, 0xC7, 0x0F, 0x00,
+		0xEF, 0x0F, 0x94, 0xC2,
+	};
+	static const struct {
+		uint64_t selector, rights, limit, lar_verr, verw;
+	} cases[] = {
+		{ 8, 0x00AF9B00, 0xFFFFFFFF, 0x101, 0 },
+		{ 16, 0x00CF9300, 0xFFFFFFFF, 0x101, 1 },
+		{ 19, 0x5555, 0x5555, 0, 0 }, /* RPL 3 may not */
+		{ 0, 0x5555, 0x5555, 0, 0 },
+		{ 0x28, 0x5555, 0x5555, 0, 0 }, /* beyond the table */
+		{ 0x0C, 0x5555, 0x5555, 0, 0 }, /* no local table */
+	};
+	struct guest *guest;
+
+	if (!have_kvm())
+		return;
+	guest = guest_new(1);
+	g_mutex_lock(&guest->vm.lock);
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		struct kvm_regs regs = {
+			.rip = CODE, .rsp = STACK, .rflags = 2, .rdi = cases[i].selector, .rax = 0x5555,
+			.rcx = 0x5555,
+		};
+
+		put_code(guest, code, sizeof code);
+		set_vcpu(guest, 0, &regs, NULL);
+		run(guest, 1, "selectors");
+		kvm_ioctl(first(guest)->fd, KVM_GET_REGS, &regs);
+		g_assert_cmpuint(record(guest)->taken, ==, 0);
+		g_assert_cmphex(regs.rax, ==, cases[i].rights);
+		g_assert_cmphex(regs.rcx, ==, cases[i].limit);
+		g_assert_cmphex(regs.rbx, ==, cases[i].lar_verr);
+		g_assert_cmphex(regs.rdx, ==, cases[i].verw);
+	}
+	g_mutex_unlock(&guest->vm.lock);
+	guest_free(guest);
+}
+
 /* What the vCPU's thread has used, in us: other load on the host does not count. */
 static double cpu_time(struct guest *guest)
 {
@@ -772,7 +816,8 @@ static void test_costs(void)
 		/* ...; dec %rdi; jnz back */
 		{ "popcnt (%rsi), %eax", { 0xF3, 0x0F, 0xB8, 0x06, 0x48, 0xFF, 0xCF, 0x75, 0xF7 }, 9, 1 },
 		{ "paddd (%rsi), %xmm3", { 0x66, 0x0F, 0xFE, 0x1E, 0x48, 0xFF, 0xCF, 0x75, 0xF7 }, 9, 1 },
-		{ "paddd twice", { 0x66, 0x0F, 0xFE, 0x1E, 0x66, 0x0F, 0xFE, 0x1E, 0x48, 0xFF, 0xCF, 0x75, 0xF3 }, 13, 2 },
+		{ "paddd twice", { 0x66, 0x0F, 0xFE, 0x1E, 0x66, 0x0F, 0xFE, 0x1E, 0x48, 0xFF, 0xCF, 0x75, 0xF3 }, 13,
+		  2 },
 		{ "stac, clac", { 0x0F, 0x01, 0xCB, 0x0F, 0x01, 0xCA, 0x48, 0xFF, 0xCF, 0x75, 0xF5 }, 11, 2 },
 		{ "none (add %al, (%rsi))", { 0x00, 0x06, 0x90, 0x90, 0x48, 0xFF, 0xCF, 0x75, 0xF7 }, 9, 1 },
 	};
@@ -808,6 +853,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/emulation/masks", test_masks);
 	g_test_add_func("/emulation/slots", test_slots);
 	g_test_add_func("/emulation/two-cpus", test_locked_on_two_cpus);
+	g_test_add_func("/emulation/selectors", test_selectors);
 	if (g_test_perf())
 		g_test_add_func("/emulation/costs", test_costs);
 	return g_test_run();

@@ -147,8 +147,8 @@ static bool parse_line(const char *line, struct judged *judged)
 static unsigned named_size(const char *text)
 {
 	static const struct { const char *name; unsigned size; } names[] = {
-		{ "ZMMWORD PTR", 64 }, { "YMMWORD PTR", 32 }, { "XMMWORD PTR", 16 }, { "OWORD PTR", 16 }, { "TBYTE PTR", 10 },
-		{ "QWORD PTR", 8 }, { "DWORD PTR", 4 }, { "QWORD BCST", 8 }, { "DWORD BCST", 4 }, { "WORD PTR", 2 },
+		{ "ZMMWORD PTR", 64 }, { "YMMWORD PTR", 32 }, { "XMMWORD PTR", 16 }, { "OWORD PTR", 16 },
+		{ "TBYTE PTR", 10 }, { "QWORD PTR", 8 }, { "DWORD PTR", 4 }, { "QWORD BCST", 8 }, { "DWORD BCST", 4 }, { "WORD PTR", 2 },
 		{ "BYTE PTR", 1 },
 	};
 

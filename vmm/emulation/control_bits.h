@@ -28,6 +28,7 @@
 #define EFER_NX (1ull << 11)
 
 #define RFLAGS_CF (1ull << 0)
+#define RFLAGS_ZF (1ull << 6)
 #define RFLAGS_TF (1ull << 8)
 #define RFLAGS_DF (1ull << 10)
 #define RFLAGS_OF (1ull << 11)

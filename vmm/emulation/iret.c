@@ -132,7 +132,8 @@ enum outcome iret_execute(struct processor *processor, const struct instruction 
 	struct frame frame;
 	enum outcome outcome;
 
-	if (!(processor->sregs.cr0 & CR0_PE) || processor->regs.rflags & RFLAGS_VM || processor->sregs.efer & EFER_LMA)
+	if (!(processor->sregs.cr0 & CR0_PE) || processor->regs.rflags & RFLAGS_VM ||
+	    processor->sregs.efer & EFER_LMA)
 		return refuse(processor, "IRET is only completed in protected mode");
 	if (processor->regs.rflags & RFLAGS_NT)
 		return refuse(processor, "IRET to another task is not supported");

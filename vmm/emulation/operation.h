@@ -17,7 +17,7 @@ enum operation_class {
 	OPERATION_SSE,
 	OPERATION_AVX,    /* VEX */
 	OPERATION_AVX512, /* EVEX, or opmask registers */
-	OPERATION_SYSTEM, /* by hand: system.c, xsave.c */
+	OPERATION_SYSTEM, /* by hand: system.c, iret.c, descriptor.c, xsave.c */
 };
 
 enum operation_access {
@@ -55,8 +55,15 @@ enum system_operation {
 	SYSTEM_WRFSBASE,
 	SYSTEM_WRGSBASE,
 	SYSTEM_RDPID,
+	SYSTEM_RDPKRU,
+	SYSTEM_WRPKRU,
+	SYSTEM_SERIALIZE,
 	SYSTEM_CACHE, /* invd, wbinvd, wbnoinvd: caches are coherent, nothing to do */
-	SYSTEM_XSAVE,
+	SYSTEM_LAR, /* from here on: descriptor.c */
+	SYSTEM_LSL,
+	SYSTEM_VERR,
+	SYSTEM_VERW,
+	SYSTEM_XSAVE, /* from here on: xsave.c */
 	SYSTEM_XSAVEOPT,
 	SYSTEM_XSAVEC,
 	SYSTEM_XSAVES,

@@ -12,6 +12,7 @@
 #define XMM_OFFSET 160
 #define XMM_SIZE 256
 #define HEADER_OFFSET 512
+#define PKRU_COMPONENT 9
 
 enum outcome raise_exception(struct processor *processor, uint8_t vector)
 {
@@ -151,14 +152,37 @@ bool processor_set_msr(struct processor *processor, uint32_t index, uint64_t val
 }
 
 /* Protection key rights are a component of the XSAVE image, at the place that CPUID tells. */
-static uint32_t read_pkru(struct processor *processor)
+static uint8_t *find_pkru(struct processor *processor)
 {
-	uint32_t pkru = 0;
-	unsigned offset = xsave_component_offset(9);
+	unsigned offset = xsave_component_offset(PKRU_COMPONENT);
 
-	if (offset && offset + sizeof pkru <= native_image_size(processor->native))
-		memcpy(&pkru, native_image(processor->native) + offset, sizeof pkru);
+	if (!offset || offset + sizeof(uint32_t) > native_image_size(processor->native))
+		return NULL;
+	return native_image(processor->native) + offset;
+}
+
+uint32_t processor_pkru(struct processor *processor)
+{
+	const uint8_t *place = find_pkru(processor);
+	uint32_t pkru = 0;
+
+	if (place)
+		memcpy(&pkru, place, sizeof pkru);
 	return pkru;
+}
+
+void processor_set_pkru(struct processor *processor, uint32_t pkru)
+{
+	uint8_t *place = find_pkru(processor), *header = native_image(processor->native) + HEADER_OFFSET;
+	uint64_t components;
+
+	if (!place)
+		return;
+	memcpy(place, &pkru, sizeof pkru);
+	memcpy(&components, header, sizeof components);
+	components |= XCR0_PKRU;
+	memcpy(header, &components, sizeof components);
+	processor->fpu_changed = true;
 }
 
 bool processor_paging(struct processor *processor, bool implicit, struct paging *paging)
@@ -178,6 +202,6 @@ bool processor_paging(struct processor *processor, bool implicit, struct paging 
 		return true;
 	if (!processor_need_fpu(processor))
 		return false;
-	paging->pkru = read_pkru(processor);
+	paging->pkru = processor_pkru(processor);
 	return true;
 }

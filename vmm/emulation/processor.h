@@ -78,6 +78,9 @@ struct kvm_segment *processor_segment(struct processor *processor, enum segment 
 /* Lazily asks KVM; false: KVM failed, refusal is set. */
 bool processor_need_xcr0(struct processor *processor);
 bool processor_need_fpu(struct processor *processor);
+/* Protection key rights, part of the vector state; reading without need of it gives 0. */
+uint32_t processor_pkru(struct processor *processor);
+void processor_set_pkru(struct processor *processor, uint32_t pkru);
 bool processor_get_msr(struct processor *processor, uint32_t index, uint64_t *value);
 bool processor_set_msr(struct processor *processor, uint32_t index, uint64_t value);
 
@@ -111,6 +114,10 @@ enum outcome execute_native(struct processor *processor, const struct instructio
 /* system.c */
 enum outcome system_execute(struct processor *processor, const struct instruction *instruction,
 			    const struct operation *operation);
+
+/* descriptor.c */
+enum outcome descriptor_execute(struct processor *processor, const struct instruction *instruction,
+				const struct operation *operation);
 
 /* iret.c */
 enum outcome iret_execute(struct processor *processor, const struct instruction *instruction);

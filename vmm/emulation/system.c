@@ -281,6 +281,46 @@ static enum outcome rdpid(struct processor *processor, const struct instruction 
 	return OUTCOME_DONE;
 }
 
+static enum outcome check_keys(struct processor *processor)
+{
+	if (!(processor->sregs.cr4 & CR4_PKE))
+		return undefined(processor);
+	if ((uint32_t)processor->regs.rcx)
+		return protection(processor);
+	return processor_need_fpu(processor) ? OUTCOME_DONE : OUTCOME_REFUSED;
+}
+
+static enum outcome rdpkru(struct processor *processor, const struct instruction *instruction)
+{
+	enum outcome outcome = check_keys(processor);
+
+	(void)instruction;
+	if (outcome == OUTCOME_DONE)
+		set_edx_eax(processor, processor_pkru(processor));
+	return outcome;
+}
+
+static enum outcome wrpkru(struct processor *processor, const struct instruction *instruction)
+{
+	enum outcome outcome = check_keys(processor);
+
+	(void)instruction;
+	if (outcome != OUTCOME_DONE)
+		return outcome;
+	if ((uint32_t)processor->regs.rdx)
+		return protection(processor);
+	processor_set_pkru(processor, (uint32_t)processor->regs.rax);
+	return OUTCOME_DONE;
+}
+
+/* Entering the guest again is serializing enough. */
+static enum outcome serialize(struct processor *processor, const struct instruction *instruction)
+{
+	(void)processor;
+	(void)instruction;
+	return OUTCOME_DONE;
+}
+
 static enum outcome cache(struct processor *processor, const struct instruction *instruction)
 {
 	(void)instruction;
@@ -307,6 +347,9 @@ static const system_function functions[] = {
 	[SYSTEM_WRFSBASE] = wrfsbase,
 	[SYSTEM_WRGSBASE] = wrgsbase,
 	[SYSTEM_RDPID] = rdpid,
+	[SYSTEM_RDPKRU] = rdpkru,
+	[SYSTEM_WRPKRU] = wrpkru,
+	[SYSTEM_SERIALIZE] = serialize,
 	[SYSTEM_CACHE] = cache,
 };
 
@@ -315,6 +358,8 @@ enum outcome system_execute(struct processor *processor, const struct instructio
 {
 	if (operation->system >= SYSTEM_XSAVE)
 		return xsave_execute(processor, instruction, operation);
+	if (operation->system >= SYSTEM_LAR)
+		return descriptor_execute(processor, instruction, operation);
 	if (instruction->lock)
 		return undefined(processor);
 	return functions[operation->system](processor, instruction);
