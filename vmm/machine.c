@@ -188,11 +188,13 @@ struct machine *machine_new(struct machine_config *config, GError **error)
 	machine->built = true;
 	pci_bus_init(&machine->pci, &machine->vm);
 	firmware_init(&machine->firmware, config, &machine->vm.memory);
-	ok = kvm_create_vcpus(&machine->kvm, &machine->vm, config->cpus, error) && load_roms(machine, error);
+	/* The socket first: it is what a second process of the same machine stumbles over. */
+	ok = machine_control_start(machine, error) &&
+	     kvm_create_vcpus(&machine->kvm, &machine->vm, config->cpus, error) && load_roms(machine, error);
 	g_mutex_lock(&machine->vm.lock);
 	ok = ok && plug_everything(machine, error);
 	g_mutex_unlock(&machine->vm.lock);
-	if (ok && machine_control_start(machine, error))
+	if (ok)
 		return machine;
 	machine_free(machine);
 	return NULL;

@@ -35,8 +35,27 @@ void guest_set_disc(struct guest *guest, const char *path);
 void guest_set_linux(struct guest *guest, bool initramfs, const char *more_arguments);
 /* A file in the machine's folder, with a hard disk of this size on port 0; copied from source unless NULL. */
 char *guest_add_disk(struct guest *guest, const char *source, uint64_t size);
-/* Starts the process and connects to its control socket and serial port. */
+/* The project's test disc, which is driven by guest_ask(). */
+void guest_set_test_disc(struct guest *guest);
+/* With a window on $DISPLAY. */
+void guest_set_window(struct guest *guest);
+/* A variable of the process's environment; value NULL: without it. */
+void guest_set_environment(struct guest *guest, const char *name, const char *value);
+/* A program and its first arguments, ..., NULL, that runs oriel-vm; its process has to become oriel-vm's. */
+void guest_set_launcher(struct guest *guest, ...) G_GNUC_NULL_TERMINATED;
+const char *guest_folder(const struct guest *guest);
+
+/* Starts the process and connects to its control socket and serial port. Again, after its end: as a second start. */
 void guest_start(struct guest *guest);
+/*
+ * Starts a process that has to end with a message, and fails the test if it does anything else; returns the message.
+ * save: writes machine.conf first. Free with g_free().
+ */
+char *guest_start_refused(struct guest *guest, bool save);
+GPid guest_process(const struct guest *guest);
+bool guest_ended(const struct guest *guest);
+/* Sends a signal that ends the process, and waits for the end. */
+void guest_kill(struct guest *guest, int signal);
 /* Stops it at once, if it still runs, and frees everything. */
 void guest_free(struct guest *guest);
 
@@ -54,6 +73,8 @@ const char *guest_serial(const struct guest *guest);
 void guest_write(struct guest *guest, const char *text);
 /* Gives the agent a command and waits for its "agent: done"; fails the test unless its status is 0. */
 void guest_run(struct guest *guest, unsigned seconds, const char *format, ...) G_GNUC_PRINTF(3, 4);
+/* Gives the test disc a command; returns its answer, the line with the command's first word. */
+const char *guest_ask(struct guest *guest, unsigned seconds, const char *format, ...) G_GNUC_PRINTF(3, 4);
 /* Seconds since guest_start(). */
 double guest_age(const struct guest *guest);
 
@@ -70,13 +91,17 @@ void guest_keep_picture(struct guest *guest, const char *name);
 
 /* A method of io.github.oriel.Machine; takes a floating reference. Fails the test on an error. */
 GVariant *guest_call(struct guest *guest, const char *method, GVariant *arguments);
+/* The same, but NULL and an error if it fails. */
+GVariant *guest_try_call(struct guest *guest, const char *method, GVariant *arguments, GError **error);
+/* One of the statistics' counters; 0 if there is none of this name. */
+uint64_t guest_counter(struct guest *guest, const char *name);
 /* "ctrl+alt+delete", ..., NULL: combinations one after the other. */
 void guest_keys(struct guest *guest, ...) G_GNUC_NULL_TERMINATED;
 void guest_type(struct guest *guest, const char *text);
 /* One relative pointer motion, or a button (BTN_LEFT ...) down or up. */
 void guest_move(struct guest *guest, int dx, int dy);
 void guest_button(struct guest *guest, unsigned button, bool down);
-/* Until State is this. */
-void guest_wait_state(struct guest *guest, const char *state, unsigned seconds);
+/* Until State is this; returns what Message says then. */
+const char *guest_wait_state(struct guest *guest, const char *state, unsigned seconds);
 /* Until the process has ended; fails unless it ended well. */
 void guest_wait_end(struct guest *guest, unsigned seconds);
