@@ -5,10 +5,15 @@
  *   pio COUNT | mmio COUNT                cycles of so many reads of a register (PM timer; AHCI's CAP)
  *   disk read|write sequential|random BLOCK DEPTH TOTAL    cycles
  *   check SECTOR COUNT                    writes, reads back and compares
+ *   high SECTOR COUNT                     the same by way of memory above 4 GiB; writes twice as many sectors
+ *   flush                                 the disk's cache is written back
+ *   memory                                bytes of RAM
  *   animate WIDTH HEIGHT FRAMES           cycles; every pixel of each frame changes
  *   blink                                 from now on any key turns the whole screen to another colour
  *   halt                                  the clock's interrupt is switched off: nothing happens until a key
  *   demo                                  the first screen again
+ *   cf9 | keyboard | port92 | triple      starts anew; answers with the next start's line
+ *   off | crash                           power off; an instruction that no KVM can run
  */
 #include "machine.h"
 
@@ -97,41 +102,98 @@ static void stop_clock(void)
 	outb(0x21, inb(0x21) | 1);
 }
 
+static void run_pio(const char *text)
+{
+	answer("pio", time_pio(text_parse(&text)));
+}
+
+static void run_mmio(const char *text)
+{
+	answer("mmio", time_mmio(text_parse(&text)));
+}
+
+static void run_disk_job(const char *text)
+{
+	answer("disk", run_disk(text));
+}
+
+static void run_check(const char *text)
+{
+	uint64_t sector = text_parse(&text);
+
+	serial_write(disk_check(sector, (uint32_t)text_parse(&text)) ? "check good\n" : "check bad\n");
+}
+
+static void run_high(const char *text)
+{
+	uint64_t sector = text_parse(&text);
+
+	serial_write(disk_check_high(sector, (uint32_t)text_parse(&text)) ? "high good\n" : "high bad\n");
+}
+
+static void run_flush(const char *text)
+{
+	(void)text;
+	serial_write(disk_flush() ? "flush good\n" : "flush bad\n");
+}
+
+static void run_memory(const char *text)
+{
+	(void)text;
+	answer("memory", ram_bytes);
+}
+
+static void run_ping(const char *text)
+{
+	(void)text;
+	serial_write("pong\n");
+}
+
+static void run_blink(const char *text)
+{
+	(void)text;
+	stop_clock();
+	blinking = true;
+	serial_write("blink\n");
+}
+
+static void run_halt(const char *text)
+{
+	(void)text;
+	stop_clock();
+	serial_write("halt\n");
+}
+
+static void run_demo(const char *text)
+{
+	(void)text;
+	blinking = false;
+	screen_set_mode(1024, 768);
+	interface_draw();
+	outb(0x21, inb(0x21) & 0xFE);
+	ticking = true;
+	serial_write("demo\n");
+}
+
+static const struct {
+	const char *name;
+	void (*run)(const char *arguments);
+} commands[] = {
+	{ "ping", run_ping }, { "pio", run_pio }, { "mmio", run_mmio }, { "disk", run_disk_job },
+	{ "check", run_check }, { "high", run_high }, { "flush", run_flush }, { "memory", run_memory },
+	{ "animate", run_animate }, { "blink", run_blink }, { "halt", run_halt }, { "demo", run_demo },
+};
+
 void bench_command(const char *line)
 {
-	const char *rest = line;
+	for (unsigned i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+		const char *rest = line;
 
-	while (*rest && *rest != ' ')
-		rest++;
-	if (text_equal(line, "ping")) {
-		serial_write("pong\n");
-	} else if (text_starts(line, "pio ")) {
-		answer("pio", time_pio(text_parse(&rest)));
-	} else if (text_starts(line, "mmio ")) {
-		answer("mmio", time_mmio(text_parse(&rest)));
-	} else if (text_starts(line, "disk ")) {
-		answer("disk", run_disk(rest + 1));
-	} else if (text_starts(line, "check ")) {
-		uint64_t sector = text_parse(&rest);
-
-		serial_write(disk_check(sector, (uint32_t)text_parse(&rest)) ? "check good\n" : "check bad\n");
-	} else if (text_starts(line, "animate ")) {
-		run_animate(rest);
-	} else if (text_equal(line, "blink")) {
-		stop_clock();
-		blinking = true;
-		serial_write("blink\n");
-	} else if (text_equal(line, "halt")) {
-		stop_clock();
-		serial_write("halt\n");
-	} else if (text_equal(line, "demo")) {
-		blinking = false;
-		screen_set_mode(1024, 768);
-		interface_draw();
-		outb(0x21, inb(0x21) & 0xFE);
-		ticking = true;
-		serial_write("demo\n");
-	} else {
-		serial_write("unknown\n");
+		if (text_word(&rest, commands[i].name)) {
+			commands[i].run(rest);
+			return;
+		}
 	}
+	if (!way_out(line))
+		serial_write("unknown\n");
 }

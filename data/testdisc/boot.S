@@ -302,8 +302,11 @@ font:	.fill	4096, 1, 0
 	.set	TSS_SIZE, 104 + 8192 + 1
 tss:	.fill	TSS_SIZE, 1, 0
 	.balign 16
-	.globl	keyboard_ring, mouse_ring, serial_ring, pending, ticks, disk_port_status, disk_controller_status
-idt:	.fill	HANDLERS * 16, 1, 0
+	.globl	idt, keyboard_ring, mouse_ring, serial_ring, pending, ticks, disk_port_status, disk_controller_status
+	.if	HANDLERS * 16 != IDT_SIZE
+	.error	"IDT_SIZE"
+	.endif
+idt:	.fill	IDT_SIZE, 1, 0
 keyboard_ring:	.fill	258, 1, 0
 mouse_ring:	.fill	258, 1, 0
 serial_ring:	.fill	258, 1, 0

@@ -6,6 +6,7 @@
 #define COMMAND_TABLES 0x1001000ull /* 32 of 256 bytes */
 #define BUFFERS 0x1100000ull        /* 32 of 1 MiB */
 #define BUFFER_SIZE 0x100000u
+#define HIGH_BUFFER 0x100000000ull
 #define SLOTS 32
 
 /* HBA */
@@ -25,6 +26,7 @@
 #define PX_SACT 0x34
 #define PX_CI 0x38
 
+#define ATA_FLUSH_EXT 0xEA
 #define ATA_IDENTIFY 0xEC
 #define ATA_READ_FPDMA 0x60
 #define ATA_WRITE_FPDMA 0x61
@@ -93,14 +95,15 @@ static void start_port(void)
 	disk_controller_status = disk.hba + IS;
 }
 
-static void prepare(unsigned slot, bool write, uint8_t command, uint64_t sector, uint32_t bytes)
+/* bytes 0: a command without data */
+static void prepare_at(unsigned slot, bool write, uint8_t command, uint64_t sector, uint32_t bytes, uint64_t buffer)
 {
 	uint32_t *header = (uint32_t *)(COMMAND_LIST + slot * 32);
 	uint8_t *table = (uint8_t *)(COMMAND_TABLES + slot * 256);
 	uint32_t *prd = (uint32_t *)(table + 0x80);
 	uint32_t sectors = bytes / 512;
 
-	header[0] = 5 | (write ? 0x40 : 0) | 1 << 16;
+	header[0] = 5 | (write ? 0x40 : 0) | (bytes ? 1 << 16 : 0);
 	header[1] = 0;
 	header[2] = (uint32_t)(uintptr_t)table;
 	header[3] = 0;
@@ -115,15 +118,20 @@ static void prepare(unsigned slot, bool write, uint8_t command, uint64_t sector,
 	table[8] = (uint8_t)(sector >> 24);
 	table[9] = (uint8_t)(sector >> 32);
 	table[10] = (uint8_t)(sector >> 40);
-	if (command != ATA_IDENTIFY) {
+	if (command == ATA_READ_FPDMA || command == ATA_WRITE_FPDMA) {
 		table[3] = (uint8_t)sectors;
 		table[11] = (uint8_t)(sectors >> 8);
 		table[12] = (uint8_t)(slot << 3);
 	}
-	prd[0] = (uint32_t)(BUFFERS + (uint64_t)slot * BUFFER_SIZE);
-	prd[1] = 0;
+	prd[0] = (uint32_t)buffer;
+	prd[1] = (uint32_t)(buffer >> 32);
 	prd[2] = 0;
 	prd[3] = bytes - 1;
+}
+
+static void prepare(unsigned slot, bool write, uint8_t command, uint64_t sector, uint32_t bytes)
+{
+	prepare_at(slot, write, command, sector, bytes, BUFFERS + (uint64_t)slot * BUFFER_SIZE);
 }
 
 static bool failed(void)
@@ -231,27 +239,63 @@ uint64_t disk_run(const struct disk_job *job)
 	return tsc() - start;
 }
 
-bool disk_check(uint64_t sector, uint32_t count)
+static bool transfer(bool write, uint64_t sector, uint32_t bytes, uint64_t buffer)
 {
-	uint32_t bytes = count * 512;
+	prepare_at(0, write, write ? ATA_WRITE_FPDMA : ATA_READ_FPDMA, sector, bytes, buffer);
+	store(disk.port + PX_SACT, 1);
+	store(disk.port + PX_CI, 1);
+	wait_clear(disk.port + PX_SACT, 1);
+	return !failed() && !load(disk.port + PX_SACT);
+}
+
+/* The two halves of the buffers: a pattern, and nothing of it. */
+static bool fill(uint64_t sector, uint32_t bytes)
+{
 	uint32_t *out = (uint32_t *)BUFFERS, *in = (uint32_t *)(BUFFERS + BUFFER_SIZE);
 
-	if (!disk.port || !bytes || bytes > BUFFER_SIZE || sector + count > disk.sectors)
+	if (!disk.port || !bytes || bytes > BUFFER_SIZE)
 		return false;
 	for (uint32_t i = 0; i < bytes / 4; i++) {
 		out[i] = (uint32_t)sector * 0x9E3779B1u + i;
-		in[i] = 0;
+		in[i] = ~out[i];
 	}
-	for (unsigned slot = 0; slot < 2; slot++) {
-		prepare(slot, slot == 0, slot == 0 ? ATA_WRITE_FPDMA : ATA_READ_FPDMA, sector, bytes);
-		store(disk.port + PX_SACT, 1u << slot);
-		store(disk.port + PX_CI, 1u << slot);
-		wait_clear(disk.port + PX_SACT, 1u << slot);
-		if (failed() || load(disk.port + PX_SACT))
-			return false;
-	}
+	return true;
+}
+
+static bool compare(uint32_t bytes)
+{
+	const uint32_t *out = (uint32_t *)BUFFERS, *in = (uint32_t *)(BUFFERS + BUFFER_SIZE);
+
 	for (uint32_t i = 0; i < bytes / 4; i++)
 		if (in[i] != out[i])
 			return false;
 	return true;
+}
+
+bool disk_check(uint64_t sector, uint32_t count)
+{
+	uint32_t bytes = count * 512;
+
+	return sector + count <= disk.sectors && fill(sector, bytes) && transfer(true, sector, bytes, BUFFERS) &&
+	       transfer(false, sector, bytes, BUFFERS + BUFFER_SIZE) && compare(bytes);
+}
+
+bool disk_check_high(uint64_t sector, uint32_t count)
+{
+	uint32_t bytes = count * 512;
+
+	return sector + 2 * (uint64_t)count <= disk.sectors && fill(sector, bytes) &&
+	       transfer(true, sector, bytes, BUFFERS) && transfer(false, sector, bytes, HIGH_BUFFER) &&
+	       transfer(true, sector + count, bytes, HIGH_BUFFER) &&
+	       transfer(false, sector + count, bytes, BUFFERS + BUFFER_SIZE) && compare(bytes);
+}
+
+bool disk_flush(void)
+{
+	if (!disk.port)
+		return false;
+	prepare(0, false, ATA_FLUSH_EXT, 0, 0);
+	store(disk.port + PX_CI, 1);
+	wait_clear(disk.port + PX_CI, 1);
+	return !failed() && !load(disk.port + PX_CI);
 }

@@ -13,3 +13,6 @@
 
 /* Behind the 32 exceptions and 16 interrupts. */
 #define DISK_VECTOR 0x30
+
+/* One gate for each vector. */
+#define IDT_SIZE 784

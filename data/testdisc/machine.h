@@ -30,6 +30,7 @@ struct ring {
 extern volatile struct ring keyboard_ring, mouse_ring, serial_ring;
 extern volatile uint32_t pending, ticks;
 extern volatile uint64_t disk_port_status, disk_controller_status;
+extern uint8_t idt[IDT_SIZE];
 extern uint64_t ram_bytes;
 extern const uint8_t font[4096]; /* 256 characters of 16 rows */
 
@@ -50,6 +51,8 @@ char *text_number(char *out, uint64_t number);
 char *text_hex(char *out, uint64_t number, unsigned digits);
 bool text_equal(const char *a, const char *b);
 bool text_starts(const char *text, const char *start);
+/* If text starts with this word, moves behind it and the space that follows. */
+bool text_word(const char **text, const char *word);
 uint64_t text_parse(const char **text);
 
 /* serial.c: COM1, lines in both directions */
@@ -102,6 +105,13 @@ uint64_t disk_size(void);
 uint64_t disk_run(const struct disk_job *job);
 /* Writes a pattern, reads it back into another buffer, and compares. */
 bool disk_check(uint64_t sector, uint32_t count);
+/* The same by way of memory above 4 GiB, which only the disk's controller touches. Writes 2 * count sectors. */
+bool disk_check_high(uint64_t sector, uint32_t count);
+/* False if the disk reports an error. */
+bool disk_flush(void);
+
+/* ways_out.c: false if there is no such way */
+bool way_out(const char *name);
 
 /* main.c: what the main loop does with keys and ticks */
 extern bool blinking, ticking;

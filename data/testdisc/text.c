@@ -46,6 +46,20 @@ bool text_starts(const char *text, const char *start)
 	return true;
 }
 
+bool text_word(const char **text, const char *word)
+{
+	const char *rest = *text;
+
+	while (*word && *rest == *word) {
+		rest++;
+		word++;
+	}
+	if (*word || (*rest && *rest != ' '))
+		return false;
+	*text = *rest ? rest + 1 : rest;
+	return true;
+}
+
 uint64_t text_parse(const char **text)
 {
 	uint64_t number = 0;
