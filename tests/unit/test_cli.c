@@ -155,6 +155,8 @@ static int run_machine(const char *folder, bool headless)
 
 	if (!config || g_getenv("ORIEL_TEST_REFUSE")) {
 		fprintf(stderr, "oriel-vm: %s\n", config ? "Cannot open /dev/kvm" : error->message);
+		machine_config_free(config);
+		g_clear_error(&error);
 		return 1;
 	}
 	p.machine = fake_machine_new(2 << 20);

@@ -771,7 +771,7 @@ static void test_gdbus_tool(struct fixture *f, gconstpointer unused)
 {
 	g_autofree char *file = g_build_filename(f->folder, "shot.png", NULL);
 	g_autofree char *introspection = gdbus(f, "introspect", NULL);
-	g_autofree char *statistics = NULL, *state = NULL, *error = NULL;
+	g_autofree char *statistics = NULL, *state = NULL, *error = NULL, *first = NULL;
 	GThread *clock;
 
 	(void)unused;
@@ -785,6 +785,11 @@ static void test_gdbus_tool(struct fixture *f, gconstpointer unused)
 	expect_gdbus(f, "Fail", NULL, NULL, "fail ");
 	expect_gdbus(f, "InsertDisc", "1", "/tmp/x.iso", "insert 1 /tmp/x.iso ");
 	expect_gdbus(f, "EjectDisc", "1", "false", "eject 1 0 ");
+	/* A negative drive, as the manual has it */
+	first = gdbus(f, "call", "--method", INTERFACE ".InsertDisc", "--", "-1", "/tmp/x.iso", NULL);
+	g_assert_cmpstr(first, ==, "()\n");
+	g_assert_cmpstr(f->calls->str, ==, "insert -1 /tmp/x.iso ");
+	g_string_truncate(f->calls, 0);
 	expect_gdbus(f, "SendEvents", "[(2, 0, 5)]", NULL, "");
 	set_picture(f, 16, 16);
 	expect_gdbus(f, "Screenshot", file, NULL, "");
