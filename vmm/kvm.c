@@ -165,6 +165,12 @@ static bool check_capabilities(struct kvm *kvm, GError **error)
 {
 	int version = kvm_ioctl(kvm->device_fd, KVM_GET_API_VERSION, NULL);
 
+	if (version < 0) {
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "/dev/kvm does not answer as KVM: %s. "
+			    "Load KVM anew: sudo modprobe kvm_intel (Intel) or sudo modprobe kvm_amd (AMD)",
+			    g_strerror(errno));
+		return false;
+	}
 	if (version != KVM_API_VERSION) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSYS, "The kernel's KVM speaks version %d, this program "
 			    "%d. Install a newer kernel", version, KVM_API_VERSION);
@@ -374,6 +380,9 @@ void kvm_reset(struct kvm *kvm)
 
 void kvm_join(struct kvm *kvm)
 {
+	/* Nothing was ever started, and kvm->vm may not be known. */
+	if (!kvm->vcpus->len)
+		return;
 	g_mutex_lock(&kvm->vm->lock);
 	kvm->quit = true;
 	kvm_stop_soon(kvm);

@@ -49,8 +49,9 @@ bool log_open(const char *path, GError **error)
 	FILE *file = fd < 0 ? NULL : fdopen(fd, "a");
 
 	if (!file) {
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "Cannot write the machine's log %s: %s",
-			    path, g_strerror(errno));
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "Cannot write the machine's log %s: %s. "
+			    "Give yourself write permission to the machine's folder, or copy the folder to a place "
+			    "that can be written", path, g_strerror(errno));
 		if (fd >= 0)
 			close(fd);
 		return false;

@@ -3,16 +3,36 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #define VGA_WINDOW 0xA0000ull
 #define PAM_START 0xC0000ull
 #define PAM_END 0x100000ull
 
+/* Linux promises memory that it has not got, and then ends processes when the guest comes to use it. */
+static bool fits_host(uint64_t ram_size, GError **error)
+{
+	struct sysinfo host;
+	uint64_t total;
+
+	if (sysinfo(&host) < 0)
+		return true;
+	total = ((uint64_t)host.totalram + host.totalswap) * host.mem_unit;
+	if (ram_size <= total)
+		return true;
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM, "The machine asks for %" G_GUINT64_FORMAT
+		    " MiB of memory; this computer has %" G_GUINT64_FORMAT " MiB. Give the machine less memory",
+		    ram_size >> 20, total >> 20);
+	return false;
+}
+
 static bool reserve_ram(struct memory *memory, GError **error)
 {
 	void *ram;
 
+	if (!fits_host(memory->ram_size, error))
+		return false;
 	memory->fd = memfd_create("guest-ram", MFD_CLOEXEC);
 	if (memory->fd < 0 || ftruncate(memory->fd, (off_t)memory->ram_size) < 0) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM, "Cannot reserve %" G_GUINT64_FORMAT

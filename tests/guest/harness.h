@@ -43,6 +43,10 @@ void guest_set_window(struct guest *guest);
 void guest_set_environment(struct guest *guest, const char *name, const char *value);
 /* A program and its first arguments, ..., NULL, that runs oriel-vm; its process has to become oriel-vm's. */
 void guest_set_launcher(struct guest *guest, ...) G_GNUC_NULL_TERMINATED;
+/* Where the control socket is if not in the machine's own runtime folder. */
+void guest_set_socket(struct guest *guest, const char *path);
+/* The same machine once more, for a second process. */
+struct guest *guest_share(const struct guest *guest);
 const char *guest_folder(const struct guest *guest);
 
 /* Starts the process and connects to its control socket and serial port. Again, after its end: as a second start. */

@@ -8,7 +8,7 @@
 #define CALL_SECONDS 20
 
 struct guest {
-	char *name, *home, *runtime, *folder;
+	char *name, *home, *runtime, *folder, *socket;
 	GKeyFile *config;
 	GPtrArray *launcher; /* arguments before oriel-vm's own */
 	GStrv environment;

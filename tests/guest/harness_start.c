@@ -60,6 +60,17 @@ struct guest *guest_new(const char *name)
 	return guest;
 }
 
+struct guest *guest_share(const struct guest *guest)
+{
+	struct guest *other = guest_new(guest->name);
+
+	g_free(other->folder);
+	other->folder = g_strdup(guest->folder);
+	guest_set_environment(other, "XDG_DATA_HOME", guest->home);
+	guest_set_environment(other, "XDG_RUNTIME_DIR", guest->runtime);
+	return other;
+}
+
 const char *guest_folder(const struct guest *guest)
 {
 	return guest->folder;
@@ -76,6 +87,12 @@ void guest_set_environment(struct guest *guest, const char *name, const char *va
 		guest->environment = g_environ_setenv(guest->environment, name, value, TRUE);
 	else
 		guest->environment = g_environ_unsetenv(guest->environment, name);
+}
+
+void guest_set_socket(struct guest *guest, const char *path)
+{
+	g_free(guest->socket);
+	guest->socket = g_strdup(path);
 }
 
 void guest_set_launcher(struct guest *guest, ...)
@@ -183,6 +200,8 @@ static void spawn(struct guest *guest)
 	g_subprocess_launcher_set_environ(launcher, guest->environment);
 	g_subprocess_launcher_set_stdout_file_path(launcher, output);
 	g_subprocess_launcher_set_child_setup(launcher, end_with_parent, NULL, NULL);
+	/* GLib does not truncate it. */
+	g_remove(output);
 	guest->ended = false;
 	guest->process = g_subprocess_launcher_spawnv(launcher, (const char *const *)arguments->pdata, &error);
 	g_assert_no_error(error);
@@ -239,7 +258,7 @@ static bool connect_serial(struct guest *guest)
 
 static bool connect_control(struct guest *guest)
 {
-	g_autofree char *path = socket_path(guest, ".sock");
+	g_autofree char *path = guest->socket ? g_strdup(guest->socket) : socket_path(guest, ".sock");
 	g_autofree char *address = g_strdup_printf("unix:path=%s", path);
 
 	if (!guest->connection && g_file_test(path, G_FILE_TEST_EXISTS))
@@ -248,19 +267,26 @@ static bool connect_control(struct guest *guest)
 	return guest->connection;
 }
 
-static void read_state(struct guest *guest)
+static char *read_property(struct guest *guest, const char *name)
 {
 	g_autoptr(GVariant) reply = g_dbus_connection_call_sync(
 		guest->connection, NULL, MACHINE_OBJECT, "org.freedesktop.DBus.Properties", "Get",
-		g_variant_new("(ss)", MACHINE_INTERFACE, "State"), G_VARIANT_TYPE("(v)"), G_DBUS_CALL_FLAGS_NONE,
+		g_variant_new("(ss)", MACHINE_INTERFACE, name), G_VARIANT_TYPE("(v)"), G_DBUS_CALL_FLAGS_NONE,
 		CALL_SECONDS * 1000, NULL, NULL);
 	g_autoptr(GVariant) value = NULL;
 
 	if (!reply)
-		return;
+		return g_strdup("");
 	g_variant_get(reply, "(v)", &value);
+	return g_variant_dup_string(value, NULL);
+}
+
+static void read_state(struct guest *guest)
+{
 	g_free(guest->state);
-	guest->state = g_variant_dup_string(value, NULL);
+	g_free(guest->message);
+	guest->state = read_property(guest, "State");
+	guest->message = read_property(guest, "Message");
 }
 
 static gboolean wake_up(void *data)
@@ -391,6 +417,7 @@ void guest_free(struct guest *guest)
 	g_free(guest->state);
 	g_free(guest->message);
 	g_free(guest->picture_path);
+	g_free(guest->socket);
 	g_free(guest->folder);
 	g_free(guest->runtime);
 	g_free(guest->home);

@@ -23,7 +23,8 @@ static int lock_folder(const char *folder, GError **error)
 	int fd;
 
 	if (g_mkdir_with_parents(folder, 0700) < 0) {
-		fail(error, errno, "make the folder", folder);
+		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "Cannot make the folder %s: %s. Set "
+			    "XDG_RUNTIME_DIR to a folder of your own", folder, g_strerror(errno));
 		return -1;
 	}
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
