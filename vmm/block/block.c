@@ -1,5 +1,6 @@
 /* What all image formats share: checking requests, statistics, delivery, and trouble that the user can mend. */
 #include "block_driver.h"
+#include "image.h"
 
 #include <errno.h>
 #include <string.h>
@@ -16,16 +17,25 @@ static uint64_t now_ns(void)
 	return (uint64_t)time.tv_sec * 1000000000ull + (uint64_t)time.tv_nsec;
 }
 
+static const struct block_driver *find_driver(const struct block_options *options)
+{
+	enum block_format format = options->format;
+
+	if (format == BLOCK_FORMAT_PROBE)
+		format = options->optical ? BLOCK_FORMAT_RAW : image_probe(options->path);
+	return format == BLOCK_FORMAT_QCOW2 ? &block_driver_qcow2 : &block_driver_raw;
+}
+
 struct block *block_open(const struct block_options *options, GError **error)
 {
 	struct block *block = g_new0(struct block, 1);
 
-	block->driver = &block_driver_raw;
+	block->driver = find_driver(options);
 	block->path = g_strdup(options->path);
 	block->read_only = options->read_only;
 	block->finished_tail = &block->finished;
 	block->troubled_tail = &block->troubled;
-	block->engine = engine_new(options->no_io_uring, error);
+	block->engine = options->engine ? options->engine : engine_new(options->no_io_uring, error);
 	if (block->engine && block->driver->open(block, options, error))
 		return block;
 	if (block->engine)

@@ -1,5 +1,5 @@
 /*
- * Disks and discs: asynchronous requests on an image (raw now; image formats plug in as struct block_driver).
+ * Disks and discs: asynchronous requests on an image (raw or qcow2; image formats plug in as struct block_driver).
  *
  * A struct block belongs to one context: a thread, or whoever holds one lock (for AHCI: vm->lock). That context makes
  * all calls. Requests collect until block_kick(), then go to the host in one system call. Finished requests are
@@ -51,12 +51,22 @@ enum block_cache {
 	BLOCK_CACHE_NONE,      /* O_DIRECT */
 };
 
+enum block_format {
+	BLOCK_FORMAT_PROBE, /* by the file's first bytes; discs are raw */
+	BLOCK_FORMAT_RAW,   /* whatever the guest wrote there: a guest can make its raw disk look like a qcow2 image */
+	BLOCK_FORMAT_QCOW2,
+};
+
+struct engine;
+
 struct block_options {
 	const char *path;
+	enum block_format format;
 	bool read_only;
 	bool optical; /* 2048-byte sectors; an empty file is refused with a message about discs */
 	enum block_cache cache;
 	bool no_io_uring; /* use the thread pool even where io_uring works */
+	struct engine *engine; /* NULL, or what takes the place of both; freed with the block, or when opening fails */
 };
 
 #define BLOCK_LATENCY_BUCKETS 24

@@ -9,6 +9,8 @@
 
 /* --- Files of an image (file.c) --- */
 
+struct engine;
+
 struct engine_file {
 	char *path;
 	int fd;
@@ -27,12 +29,12 @@ bool engine_file_open(struct engine_file *file, const struct block_options *opti
 void engine_file_close(struct engine_file *file);
 /* 0, ENOENT: deleted, ENODATA: shorter than when it was opened. */
 int engine_file_check(const struct engine_file *file);
+/* Takes up the file that was put where the deleted one was, if it can be the same. */
+void engine_file_recover(struct engine *engine, struct engine_file *file);
 /* Locks as QEMU's raw driver does, so that either notices the other. */
 bool engine_file_lock(const struct engine_file *file, GError **error);
 
 /* --- The engine --- */
-
-struct engine;
 
 enum engine_step_kind {
 	ENGINE_READ,
@@ -140,6 +142,7 @@ struct block_driver {
 };
 
 extern const struct block_driver block_driver_raw;
+extern const struct block_driver block_driver_qcow2;
 
 struct block {
 	const struct block_driver *driver;

@@ -203,3 +203,28 @@ int engine_file_check(const struct engine_file *file)
 		return ENOENT;
 	return (uint64_t)status.st_size < file->length ? ENODATA : 0;
 }
+
+void engine_file_recover(struct engine *engine, struct engine_file *file)
+{
+	g_autoptr(GError) error = NULL;
+	struct block_options options = { .path = file->path, .read_only = file->read_only,
+					 .cache = file->direct ? BLOCK_CACHE_NONE : BLOCK_CACHE_WRITEBACK };
+	struct engine_file found;
+
+	if (engine_file_check(file) != ENOENT)
+		return;
+	if (!engine_file_open(&found, &options, &error)) {
+		g_message("block: %s", error->message);
+		return;
+	}
+	if (found.length != file->length) {
+		g_message("block: %s was replaced by a file of another size, which cannot be the same disk", found.path);
+		engine_file_close(&found);
+		return;
+	}
+	engine_remove_file(engine, file);
+	engine_file_close(file);
+	*file = found;
+	engine_add_file(engine, file);
+	g_message("block: %s is back", file->path);
+}

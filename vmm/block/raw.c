@@ -1,8 +1,6 @@
 /* Raw images, ISO files and host disks: the image is the file. */
 #include "block_driver.h"
 
-#include <errno.h>
-
 struct raw {
 	struct engine_file file;
 };
@@ -67,27 +65,8 @@ static int raw_check(struct block *block)
 static void raw_recover(struct block *block)
 {
 	struct raw *raw = block->image;
-	g_autoptr(GError) error = NULL;
-	struct block_options options = { .path = raw->file.path, .read_only = raw->file.read_only,
-					 .cache = raw->file.direct ? BLOCK_CACHE_NONE : BLOCK_CACHE_WRITEBACK };
-	struct engine_file file;
 
-	if (engine_file_check(&raw->file) != ENOENT)
-		return;
-	if (!engine_file_open(&file, &options, &error)) {
-		g_message("block: %s", error->message);
-		return;
-	}
-	if (file.length != raw->file.length) {
-		g_message("block: %s was replaced by a file of another size, which cannot be the same disk", file.path);
-		engine_file_close(&file);
-		return;
-	}
-	engine_remove_file(block->engine, &raw->file);
-	engine_file_close(&raw->file);
-	raw->file = file;
-	engine_add_file(block->engine, &raw->file);
-	g_message("block: %s is back", file.path);
+	engine_file_recover(block->engine, &raw->file);
 }
 
 const struct block_driver block_driver_raw = {
