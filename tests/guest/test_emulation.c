@@ -120,11 +120,11 @@ static void make_tables(struct guest *guest)
 	put64(guest, middle + 8, high | 7);
 	put64(guest, low, pages | 7);
 	put64(guest, low + 8, 0x200000 | 0x83);
-	put64(guest, high, DEVICE | 0x83);
+	put64(guest, high, DEVICE | 0x87);
 	put64(guest, high + 8, VIDEO | 0x83);
 	put64(guest, high + 16, ROM | 0x83);
 	for (uint64_t i = 0; i < 512; i++)
-		put64(guest, pages + i * 8, i << 12 | 3);
+		put64(guest, pages + i * 8, i << 12 | 7);
 	put64(guest, pages + (READ_ONLY >> 12) * 8, READ_ONLY | 1);
 	put64(guest, pages + (NOT_PRESENT >> 12) * 8, 0);
 }
@@ -229,7 +229,7 @@ static void set_vcpu(struct guest *guest, unsigned index, const struct kvm_regs 
 
 static void put_code(struct guest *guest, const uint8_t *code, size_t size)
 {
-	static const uint8_t done[] = { 0xE6, GUEST_PORT, 0xF4 };
+	static const uint8_t done[] = { 0xE6, GUEST_PORT, 0xEB, 0xFE };
 
 	memset(ram(guest, GUEST_RECORD), 0, sizeof(struct exception_record));
 	memcpy(ram(guest, CODE), code, size);
@@ -364,10 +364,20 @@ enum place {
 	PLACE_RAM,
 	PLACE_CROSSING,
 	PLACE_DEVICE,
+	PLACE_USER_DEVICE, /* the same at CPL 3 */
 	PLACES,
 };
 
-static const char *const place_names[] = { "in RAM", "across pages", "in a device" };
+static const char *const place_names[] = { "in RAM", "across pages", "in a device", "in a device, CPL 3" };
+
+/* Ring 3, where IOPL lets the code say that it is done. */
+static void make_user(struct guest *guest, struct kvm_regs *regs)
+{
+	guest->sregs.cs.selector = 0x1B;
+	guest->sregs.ss.selector = 0x23;
+	guest->sregs.cs.dpl = guest->sregs.ss.dpl = 3;
+	regs->rflags |= 3 << 12;
+}
 
 static void run_snippet(struct guest *guest, GRand *rand, const struct snippet *snippet, enum place place)
 {
@@ -378,9 +388,10 @@ static void run_snippet(struct guest *guest, GRand *rand, const struct snippet *
 	uint64_t offset = place == PLACE_CROSSING ? 0xFFD : 0x40, in_guest;
 	uint8_t *native = (uint8_t *)(((uintptr_t)pages + 4095) & ~4095ull) + offset, *memory;
 	struct kvm_regs regs = { 0 }, native_regs;
+	struct kvm_sregs saved = guest->sregs;
 
-	in_guest = place == PLACE_DEVICE ? DEVICE_LINEAR + offset : BUFFER + offset;
-	memory = place == PLACE_DEVICE ? guest->registers + offset : ram(guest, BUFFER + offset);
+	in_guest = place >= PLACE_DEVICE ? DEVICE_LINEAR + offset : BUFFER + offset;
+	memory = place >= PLACE_DEVICE ? guest->registers + offset : ram(guest, BUFFER + offset);
 	random_regs(rand, &regs);
 	random_image(rand, guest->components, image);
 	random_operand(rand, snippet->flags, operand, length);
@@ -394,8 +405,11 @@ static void run_snippet(struct guest *guest, GRand *rand, const struct snippet *
 
 	regs.rsi = in_guest;
 	put_code(guest, snippet->code, size);
+	if (place == PLACE_USER_DEVICE)
+		make_user(guest, &regs);
 	set_vcpu(guest, 0, &regs, image);
 	run(guest, 1, what);
+	guest->sregs = saved;
 	if (record(guest)->taken)
 		g_error("%s: exception %" G_GINT64_MODIFIER "u at %" G_GINT64_MODIFIER "x, error %" G_GINT64_MODIFIER
 			"x, CR2 %" G_GINT64_MODIFIER "x", what, record(guest)->vector, record(guest)->rip,
