@@ -55,6 +55,12 @@ const struct font *harness_font(void)
 
 /* Waiting */
 
+/*
+ * Milliseconds of waiting for each second that a test gives: tests say how long a quiet host takes, and only a guest that
+ * has stopped for good should fail on a busy one.
+ */
+#define PATIENCE 4000
+
 static gboolean deadline_passed(void *data)
 {
 	struct deadline *deadline = data;
@@ -196,7 +202,7 @@ const char *guest_wait_line(struct guest *guest, const char *text, unsigned seco
 	struct deadline deadline;
 	const char *line;
 
-	deadline_start(&deadline, seconds * 1000);
+	deadline_start(&deadline, seconds * PATIENCE);
 	while (!(line = next_line(guest, text))) {
 		if (deadline.passed)
 			guest_fail(guest, "no serial line \"%s\" within %u s", text, seconds);
@@ -328,7 +334,7 @@ const char *guest_wait_state(struct guest *guest, const char *state, unsigned se
 {
 	struct deadline deadline;
 
-	deadline_start(&deadline, seconds * 1000);
+	deadline_start(&deadline, seconds * PATIENCE);
 	while (!g_str_equal(guest->state, state)) {
 		if (deadline.passed || guest->ended)
 			guest_fail(guest, "state is \"%s\" and not \"%s\"", guest->state, state);
@@ -342,7 +348,7 @@ void guest_wait_end(struct guest *guest, unsigned seconds)
 {
 	struct deadline deadline;
 
-	deadline_start(&deadline, seconds * 1000);
+	deadline_start(&deadline, seconds * PATIENCE);
 	while (!guest->ended) {
 		if (deadline.passed)
 			guest_fail(guest, "oriel-vm did not end within %u s", seconds);
@@ -371,7 +377,7 @@ const struct picture *guest_wait_screen(struct guest *guest, guest_sees sees, vo
 {
 	struct deadline deadline, pause;
 
-	deadline_start(&deadline, seconds * 1000);
+	deadline_start(&deadline, seconds * PATIENCE);
 	while (!guest_look(guest) || !sees(guest->picture, data)) {
 		if (deadline.passed)
 			guest_fail(guest, "did not see %s within %u s", what, seconds);
