@@ -102,6 +102,7 @@ struct engine {
 	struct engine_io *ready; /* done without the host */
 	bool reaping;
 	bool restarted;     /* a step was started while reaping */
+	unsigned inline_budget; /* bytes that may still be copied within the next kick */
 	struct engine_io *spare;
 };
 

@@ -14,8 +14,12 @@
 #define BOUNCE_MAX (1u << 20)
 #define ZERO_SIZE (64u << 10)
 #define ZERO_COUNT 64
-/* Copying more than this within the submitting call would keep its caller, who may hold a lock, too long. */
-#define INLINE_MAX (512u << 10)
+/*
+ * What the page cache has is copied within the submitting call: handing it to another thread costs more. Copying more
+ * than this at once would keep the caller, who may hold a lock, too long; small requests count for nothing.
+ */
+#define INLINE_BUDGET (1u << 20)
+#define INLINE_ALWAYS (64u << 10)
 
 static const uint8_t zeroes[ZERO_SIZE] __attribute__((aligned(4096)));
 
@@ -31,8 +35,10 @@ struct engine *engine_new(bool no_io_uring, GError **error)
 			g_message("block: no io_uring (%s); using threads, which is slower", refusal->message);
 		engine = engine_threads_new(error);
 	}
-	if (engine)
+	if (engine) {
 		engine->held_tail = &engine->held;
+		engine->inline_budget = INLINE_BUDGET;
+	}
 	return engine;
 }
 
@@ -185,6 +191,16 @@ static void make_zeroes(struct engine_io *io)
 	}
 }
 
+static bool takes_long(struct engine *engine, uint64_t length)
+{
+	if (length <= INLINE_ALWAYS)
+		return false;
+	if (length > engine->inline_budget)
+		return true;
+	engine->inline_budget -= (unsigned)length;
+	return false;
+}
+
 static void start_transfer(struct engine *engine, struct engine_io *io)
 {
 	if (io->operation == BLOCK_WRITE_ZEROES)
@@ -192,7 +208,7 @@ static void start_transfer(struct engine *engine, struct engine_io *io)
 	io->step.offset = io->offset + io->finished;
 	io->step.iov = io->iov;
 	io->step.iov_count = MIN(io->iov_count, IOV_STEP_MAX);
-	io->step.slow |= io->length - io->finished > INLINE_MAX;
+	io->step.slow = io->step.slow || takes_long(engine, io->length - io->finished);
 	start_step(engine, io, io->operation == BLOCK_READ ? ENGINE_READ : ENGINE_WRITE);
 }
 
@@ -388,6 +404,7 @@ void engine_submit(struct engine *engine, struct engine_io *io)
 void engine_kick(struct engine *engine)
 {
 	engine->backend->kick(engine);
+	engine->inline_budget = INLINE_BUDGET;
 }
 
 static void finish_ready(struct engine *engine)
