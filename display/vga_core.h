@@ -218,6 +218,8 @@ struct vga {
 	bool logging;    /* slots are writable and logged; otherwise the next write traps */
 	bool coalescing; /* trapped writes queue in the kernel */
 	unsigned trapped_writes; /* since the last look */
+	unsigned whole_looks;    /* in a row that found all of the picture changed */
+	unsigned assumed_looks;  /* to come that take that for granted */
 	uint64_t last_refresh, logged_change, trapped_change;
 	bool blanking; /* the screen was switched off at blanked_at, not yet shown so */
 	uint64_t blanked_at;

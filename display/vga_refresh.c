@@ -22,6 +22,13 @@
 #define SLOW_AFTER (500 * MILLISECONDS)
 #define PROTECT_AFTER (2000 * MILLISECONDS)
 
+/*
+ * Each reading of the log makes the guest's next write to each page slow. Who draws the whole picture again and again
+ * (a video, a game) pays that for nothing: after a few such readings the next ones are left out.
+ */
+#define WHOLE_LOOKS 3
+#define ASSUMED_LOOKS 7
+
 #define COALESCE_WRITES 32
 #define COALESCE_TIME (250 * MILLISECONDS)
 
@@ -136,17 +143,41 @@ static bool take_log(struct vga *vga, const struct memory_slot *slot, uint64_t *
 	return any;
 }
 
+static bool whole_picture_dirty(const struct vga *vga)
+{
+	const struct vga_mode *mode = &vga->mode;
+	uint32_t granule = mode->offset / VGA_GRANULE;
+	uint32_t last = (mode->offset + mode->stride * mode->height - 1) / VGA_GRANULE;
+
+	if (mode->kind != VGA_MODE_LINEAR)
+		return false;
+	while (granule <= last && vga->dirty[granule / 64] >> granule % 64 & 1)
+		granule++;
+	return granule > last;
+}
+
 static void collect_logs(struct vga *vga)
 {
 	uint64_t pages[BITMAP_WORDS_MAX];
 	bool any = false;
 
+	if (vga->assumed_looks) {
+		vga->assumed_looks--;
+		vga->logged_change = clock_now(&vga->vm->clock);
+		vga_mark_all(vga);
+		return;
+	}
 	if (vga->vram_slot)
 		any |= take_log(vga, vga->vram_slot, pages);
 	if (vga->window_slot)
 		any |= take_log(vga, vga->window_slot, pages);
-	if (!any)
+	if (!any) {
+		vga->whole_looks = 0;
 		return;
+	}
+	vga->whole_looks = whole_picture_dirty(vga) ? vga->whole_looks + 1 : 0;
+	if (vga->whole_looks >= WHOLE_LOOKS)
+		vga->assumed_looks = ASSUMED_LOOKS;
 	vga->dirty_any = true;
 	vga->fonts_changed = true;
 	vga->logged_change = clock_now(&vga->vm->clock);

@@ -132,6 +132,47 @@ static void test_idle_protocol(void)
 	rig_free(rig);
 }
 
+static void touch_all(struct rig *rig)
+{
+	for (uint32_t offset = 0; offset < 640 * 480 * 4; offset += MEMORY_PAGE)
+		touch(rig, offset);
+}
+
+/* A guest that draws everything again and again is not slowed down by the log at every look. */
+static void test_animation(void)
+{
+	struct rig *rig = linear_rig();
+
+	rig_watch(rig);
+	rig_take(rig, NULL);
+	/* A whole change or two is no animation yet. */
+	for (unsigned i = 0; i < 2; i++) {
+		touch_all(rig);
+		rig_advance(rig, 17);
+		check_damage(rig, 0, 480);
+	}
+	rig_advance(rig, 17);
+	check_no_damage(rig);
+	for (unsigned i = 0; i < 3; i++) {
+		touch_all(rig);
+		rig_advance(rig, 17);
+		check_damage(rig, 0, 480);
+	}
+	/* Without a look into the log: what is written meanwhile is still in it afterwards. */
+	touch(rig, 100 * MEMORY_PAGE);
+	for (unsigned i = 0; i < 7; i++) {
+		rig_advance(rig, 17);
+		check_damage(rig, 0, 480);
+	}
+	rig_advance(rig, 17);
+	check_damage(rig, 100 * MEMORY_PAGE / 2560, (101 * MEMORY_PAGE - 1) / 2560 + 1);
+	touch(rig, 0);
+	rig_advance(rig, 17);
+	check_damage(rig, 0, 2);
+	rig_unwatch(rig);
+	rig_free(rig);
+}
+
 /* Something that changes once a second never costs a change of the slot. */
 static void test_slow_blinking(void)
 {
@@ -324,6 +365,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/vga-refresh/unwatched", test_unwatched);
 	g_test_add_func("/vga-refresh/linear-damage", test_linear_damage);
 	g_test_add_func("/vga-refresh/idle-protocol", test_idle_protocol);
+	g_test_add_func("/vga-refresh/animation", test_animation);
 	g_test_add_func("/vga-refresh/slow-blinking", test_slow_blinking);
 	g_test_add_func("/vga-refresh/text-idle", test_text_idle);
 	g_test_add_func("/vga-refresh/text-burst", test_text_burst);
