@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #define DIRECT_ALIGN 4096
+#define LOCK_TRIES 20
+#define LOCK_PAUSE 10000 /* us */
 
 /*
  * QEMU's raw driver takes shared locks on byte 100 + p for every permission p that it uses and on byte 200 + p for
@@ -143,6 +145,20 @@ static void find_alignment(struct engine_file *file)
 		file->memory_align = file->offset_align = (unsigned)sector;
 }
 
+/* The kernel lets go of the files of an io_uring a moment after the process that had them was killed. */
+static bool lock_patiently(const struct engine_file *file, GError **error)
+{
+	struct flock all = { .l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = LOCK_USED, .l_len = 200 };
+
+	for (unsigned tries = 0; tries < LOCK_TRIES; tries++) {
+		if (engine_file_lock(file, NULL))
+			return true;
+		fcntl(file->fd, F_OFD_SETLK, &all);
+		g_usleep(LOCK_PAUSE);
+	}
+	return engine_file_lock(file, error);
+}
+
 static bool inspect(struct engine_file *file, const struct block_options *options, GError **error)
 {
 	struct stat status;
@@ -163,7 +179,7 @@ static bool inspect(struct engine_file *file, const struct block_options *option
 	}
 	if (file->direct)
 		find_alignment(file);
-	return engine_file_lock(file, error);
+	return lock_patiently(file, error);
 }
 
 bool engine_file_open(struct engine_file *file, const struct block_options *options, GError **error)

@@ -1,13 +1,11 @@
 /* Images as files: what they are, and whether they are sound. */
-#include "image.h"
+#include "image_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "qcow2/qcow2.h"
 
 static const char *const format_names[] = {
 	[BLOCK_FORMAT_RAW] = "raw",
@@ -81,12 +79,46 @@ static void describe(const struct qcow2 *image, struct image_info *info)
 	info->bitmaps = bitmaps && bitmaps->length >= 4 ? qcow2_get32(bitmaps->data) : 0;
 }
 
+bool image_failed(GError **error, const char *what, const char *path, int cause)
+{
+	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(cause), "%s %s: %s%s", what, path, g_strerror(cause),
+		    cause == ENOSPC ? ". Free some space" : cause == EEXIST ? ". Choose another name, or remove it first" : "");
+	return false;
+}
+
+bool image_file_open(struct image_file *file, const char *path, bool read_only, unsigned flags, GError **error)
+{
+	struct block_options options = { .path = path, .read_only = read_only };
+
+	if (image_probe(path) != BLOCK_FORMAT_QCOW2) {
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s is not a qcow2 image, which this needs. Choose "
+			    "another one, or convert it", path);
+		return false;
+	}
+	file->engine = engine_new(false, error);
+	if (!file->engine)
+		return false;
+	file->cache = qcow2_cache_new(file->engine);
+	file->image = qcow2_open(file->engine, file->cache, &options, flags, NULL, error);
+	if (file->image)
+		return true;
+	qcow2_cache_free(file->cache);
+	engine_free(file->engine);
+	return false;
+}
+
+int image_file_close(struct image_file *file)
+{
+	int error = qcow2_close(file->image);
+
+	qcow2_cache_free(file->cache);
+	engine_free(file->engine);
+	return error;
+}
+
 bool image_info(const char *path, struct image_info *info, GError **error)
 {
-	struct block_options options = { .path = path, .read_only = true };
-	struct engine *engine;
-	struct qcow2_cache *cache;
-	struct qcow2 *image;
+	struct image_file file;
 
 	*info = (struct image_info){ .format = image_probe(path) };
 	if (!file_sizes(path, info, error))
@@ -94,18 +126,11 @@ bool image_info(const char *path, struct image_info *info, GError **error)
 	info->size = info->file_size;
 	if (info->format != BLOCK_FORMAT_QCOW2)
 		return true;
-	engine = engine_new(false, error);
-	if (!engine)
+	if (!image_file_open(&file, path, true, QCOW2_OPEN_NO_BACKING | QCOW2_OPEN_AS_IS, error))
 		return false;
-	cache = qcow2_cache_new(engine);
-	image = qcow2_open(engine, cache, &options, QCOW2_OPEN_NO_BACKING | QCOW2_OPEN_AS_IS, NULL, error);
-	if (image) {
-		describe(image, info);
-		qcow2_close(image);
-	}
-	qcow2_cache_free(cache);
-	engine_free(engine);
-	return image != NULL;
+	describe(file.image, info);
+	image_file_close(&file);
+	return true;
 }
 
 void image_info_clear(struct image_info *info)
@@ -117,28 +142,13 @@ void image_info_clear(struct image_info *info)
 
 bool image_check(const char *path, unsigned repair, struct image_check *check, GError **error)
 {
-	struct block_options options = { .path = path, .read_only = !repair };
-	struct engine *engine = engine_new(false, error);
-	struct qcow2_cache *cache = engine ? qcow2_cache_new(engine) : NULL;
-	struct qcow2 *image = NULL;
-	int failure = 0;
+	struct image_file file;
+	int failure;
 
 	*check = (struct image_check){ 0 };
-	if (!engine)
+	if (!image_file_open(&file, path, !repair, QCOW2_OPEN_NO_BACKING | QCOW2_OPEN_AS_IS, error))
 		return false;
-	if (image_probe(path) == BLOCK_FORMAT_QCOW2)
-		image = qcow2_open(engine, cache, &options, QCOW2_OPEN_NO_BACKING | QCOW2_OPEN_AS_IS, NULL, error);
-	else
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s is not a qcow2 image; there is nothing to check",
-			    path);
-	if (image) {
-		failure = qcow2_check(image, repair, check);
-		if (failure)
-			g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(failure), "%s cannot be checked: %s", path,
-				    g_strerror(failure));
-		qcow2_close(image);
-	}
-	qcow2_cache_free(cache);
-	engine_free(engine);
-	return image && !failure;
+	failure = qcow2_check(file.image, repair, check);
+	image_file_close(&file);
+	return failure ? image_failed(error, "Cannot check", path, failure) : true;
 }

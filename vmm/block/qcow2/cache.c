@@ -218,29 +218,17 @@ struct qcow2_page *qcow2_page_get(struct qcow2 *image, enum qcow2_page_kind kind
 	return page;
 }
 
-struct sync_waiter {
-	struct qcow2_waiter waiter;
-	bool done;
-};
-
-static void sync_resume(struct qcow2_waiter *waiter)
-{
-	((struct sync_waiter *)waiter)->done = true;
-}
-
 struct qcow2_page *qcow2_page_get_sync(struct qcow2 *image, enum qcow2_page_kind kind, uint64_t offset,
 				       uint32_t l1_index, int *error)
 {
-	struct sync_waiter sync = { .waiter.resume = sync_resume };
-	struct qcow2_page *page = qcow2_page_get(image, kind, offset, l1_index, &sync.waiter, error);
+	struct qcow2_sync_waiter waiter;
+	struct qcow2_page *page;
 
+	qcow2_sync_waiter_init(&waiter);
+	page = qcow2_page_get(image, kind, offset, l1_index, &waiter.waiter, error);
 	if (page || *error)
 		return page;
-	while (!sync.done) {
-		engine_kick(image->engine);
-		engine_reap(image->engine, true);
-	}
-	*error = sync.waiter.error;
+	*error = qcow2_sync_wait(image, &waiter);
 	return *error ? NULL : qcow2_page_get(image, kind, offset, l1_index, NULL, error);
 }
 

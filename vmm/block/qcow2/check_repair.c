@@ -14,29 +14,10 @@ enum comparison {
 
 /* --- Comparing --- */
 
-static uint64_t stored(const struct qcow2 *image, uint8_t *block, uint64_t cluster)
-{
-	uint64_t in_block = cluster & ((1ull << image->block_bits) - 1);
-	uint64_t page = in_block * image->refcount_bits / 8 & ~(uint64_t)(image->page_size - 1);
-	struct qcow2_page at = { .image = (struct qcow2 *)image, .data = block + page };
-
-	return qcow2_refcount_get(&at, cluster);
-}
-
-static void store(struct qcow2 *image, uint8_t *block, uint64_t cluster, uint64_t value)
-{
-	uint64_t in_block = cluster & ((1ull << image->block_bits) - 1);
-	uint64_t page = in_block * image->refcount_bits / 8 & ~(uint64_t)(image->page_size - 1);
-	/* Not a page of the cache: as if it were dirty, so that it does not get among those that are. */
-	struct qcow2_page at = { .image = image, .data = block + page, .dirty = true };
-
-	qcow2_refcount_set(&at, cluster, value);
-}
-
 static bool compare_cluster(struct qcow2_check *check, uint8_t *block, uint64_t cluster, enum comparison comparison)
 {
 	struct qcow2 *image = check->image;
-	uint64_t expected = qcow2_check_references(check, cluster), actual = stored(image, block, cluster);
+	uint64_t expected = qcow2_check_references(check, cluster), actual = qcow2_refcount_load(image, block, cluster);
 
 	if (expected == actual)
 		return false;
@@ -47,7 +28,7 @@ static bool compare_cluster(struct qcow2_check *check, uint8_t *block, uint64_t 
 	check->corruptions += comparison == COMPARE_ONLY && actual < expected;
 	check->leaks += comparison == COMPARE_ONLY && actual > expected;
 	if ((comparison == RAISE && actual < expected) || (comparison == LOWER && actual > expected)) {
-		store(image, block, cluster, expected);
+		qcow2_refcount_store(image, block, cluster, expected);
 		return true;
 	}
 	return false;
@@ -121,11 +102,18 @@ static uint64_t with_flag(struct qcow2_check *check, uint64_t entry)
 	return qcow2_check_references(check, cluster) == 1 ? entry | QCOW2_COPIED : entry & ~QCOW2_COPIED;
 }
 
-static uint64_t fix_l2_flags(struct qcow2_check *check, uint64_t offset, bool fix)
+/* A flag that is missing costs a copy, one that is there wrongly costs data. */
+static void count_flag(struct qcow2_check *check, uint64_t entry, uint64_t right)
+{
+	check->corruptions += entry & ~right & QCOW2_COPIED ? 1 : 0;
+	check->leaks += right & ~entry & QCOW2_COPIED ? 1 : 0;
+}
+
+static void fix_l2_flags(struct qcow2_check *check, uint64_t offset, bool fix)
 {
 	struct qcow2 *image = check->image;
 	g_autofree uint8_t *table = g_malloc(image->cluster_size);
-	uint64_t wrong = 0;
+	bool wrong = false;
 
 	check->error = qcow2_read_at(image, offset, table, image->cluster_size);
 	for (uint64_t at = 0; at < image->cluster_size && !check->error; at += image->entry_size) {
@@ -135,33 +123,33 @@ static uint64_t fix_l2_flags(struct qcow2_check *check, uint64_t offset, bool fi
 			right = with_flag(check, entry);
 		else if (image->external)
 			right = entry;
-		wrong += right != entry;
+		count_flag(check, entry, right);
+		wrong |= right != entry;
 		qcow2_put64(table + at, right);
 	}
 	if (wrong && fix && !check->error)
 		check->error = qcow2_write_at(image, offset, table, image->cluster_size);
-	return wrong;
 }
 
-/* The flags of the active tables; returns how many are or were wrong. */
-static uint64_t flags(struct qcow2_check *check, bool fix)
+/* The flags of the active tables. */
+static void flags(struct qcow2_check *check, bool fix)
 {
 	struct qcow2 *image = check->image;
-	uint64_t wrong = 0, l1_wrong = 0;
+	bool wrong = false;
 
 	for (uint32_t i = 0; i < image->header.l1_size && !check->error; i++) {
 		uint64_t entry = image->l1[i], offset = entry & QCOW2_OFFSET_MASK;
 
 		if (!offset || offset & (image->cluster_size - 1) || offset >> image->cluster_bits >= check->file_clusters)
 			continue;
-		l1_wrong += with_flag(check, entry) != entry;
+		count_flag(check, entry, with_flag(check, entry));
+		wrong |= with_flag(check, entry) != entry;
 		if (fix)
 			image->l1[i] = image->l1_disk[i] = with_flag(check, entry);
-		wrong += fix_l2_flags(check, offset, fix);
+		fix_l2_flags(check, offset, fix);
 	}
-	if (fix && l1_wrong && !check->error)
+	if (fix && wrong && !check->error)
 		check->error = qcow2_write_table(image, image->header.l1_table_offset, image->l1, image->header.l1_size);
-	return wrong + l1_wrong;
 }
 
 /* --- All refcounts anew --- */
@@ -225,7 +213,7 @@ static void write_rebuilt(struct qcow2_check *check, struct rebuild *rebuild, ui
 			if (count > qcow2_refcount_max(image))
 				check->error = EOVERFLOW;
 			else if (count)
-				store(image, block, cluster, count);
+				qcow2_refcount_store(image, block, cluster, count);
 		}
 		table[index] = at << image->cluster_bits;
 		if (!check->error)
@@ -306,13 +294,13 @@ static void survey(struct qcow2_check *check)
 	compare(check, COMPARE_ONLY);
 	check->corruptions += check->mapping_errors;
 	if (!check->error)
-		check->corruptions += flags(check, false);
+		flags(check, false);
 }
 
 static void mend(struct qcow2_check *check, unsigned repair)
 {
 	struct qcow2 *image = check->image;
-	bool errors = repair & IMAGE_REPAIR_ERRORS && check->corruptions;
+	bool errors = repair & IMAGE_REPAIR_ERRORS && check->corruptions, sound = errors || !check->corruptions;
 
 	if (errors) {
 		check->fix_mapping = true;
@@ -330,6 +318,10 @@ static void mend(struct qcow2_check *check, unsigned repair)
 	}
 	if (repair & IMAGE_REPAIR_LEAKS && !check->rebuild)
 		compare(check, LOWER);
+	check->error = check->error ? check->error : qcow2_flush_file(image);
+	/* Clusters that are not shared any more. */
+	if (!check->error && repair & IMAGE_REPAIR_LEAKS && sound)
+		flags(check, true);
 	check->error = check->error ? check->error : qcow2_flush_file(image);
 }
 

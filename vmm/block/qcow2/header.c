@@ -47,6 +47,14 @@ static void clear_extension(gpointer data)
 	g_free(((struct qcow2_extension *)data)->data);
 }
 
+GArray *qcow2_extensions_new(void)
+{
+	GArray *extensions = g_array_new(FALSE, FALSE, sizeof(struct qcow2_extension));
+
+	g_array_set_clear_func(extensions, clear_extension);
+	return extensions;
+}
+
 static void decode(struct qcow2_header *header, const uint8_t *raw)
 {
 	bool fields_of_v3;
@@ -172,10 +180,12 @@ static bool read_names(struct qcow2 *image, const uint8_t *raw, size_t length, G
 	return true;
 }
 
-static void derive(struct qcow2 *image)
+void qcow2_derive(struct qcow2 *image)
 {
 	const struct qcow2_header *header = &image->header;
 
+	image->cluster_bits = header->cluster_bits;
+	image->cluster_size = 1ull << image->cluster_bits;
 	image->extended = header->incompatible_features & QCOW2_EXTENDED_L2;
 	image->external = header->incompatible_features & QCOW2_EXTERNAL_DATA;
 	image->entry_size = image->extended ? 16 : 8;
@@ -218,8 +228,7 @@ bool qcow2_header_read(struct qcow2 *image, GError **error)
 	g_autofree uint8_t *raw = g_malloc0(512);
 	int failure = qcow2_read_at(image, 0, raw, 512);
 
-	image->extensions = g_array_new(FALSE, FALSE, sizeof(struct qcow2_extension));
-	g_array_set_clear_func(image->extensions, clear_extension);
+	image->extensions = qcow2_extensions_new();
 	if (!failure && qcow2_get32(raw) != QCOW2_MAGIC)
 		return REFUSE(error, "%s is not a qcow2 image. Choose another file, or its proper format",
 			      image->file.path);
@@ -236,7 +245,7 @@ bool qcow2_header_read(struct qcow2 *image, GError **error)
 		return REFUSE(error, "The header of %s cannot be read: %s", image->file.path, g_strerror(failure));
 	if (!read_extensions(image, raw, image->cluster_size, error) || !check_features(image, error))
 		return false;
-	derive(image);
+	qcow2_derive(image);
 	return check_tables(image, error) && read_names(image, raw, image->cluster_size, error);
 }
 

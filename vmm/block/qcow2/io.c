@@ -72,3 +72,22 @@ int qcow2_write_table(struct qcow2 *image, uint64_t offset, const uint64_t *tabl
 		encoded[i] = GUINT64_TO_BE(table[i]);
 	return qcow2_write_at(image, offset, encoded, entries * sizeof *table);
 }
+
+static void sync_resume(struct qcow2_waiter *waiter)
+{
+	((struct qcow2_sync_waiter *)waiter)->done = true;
+}
+
+void qcow2_sync_waiter_init(struct qcow2_sync_waiter *waiter)
+{
+	*waiter = (struct qcow2_sync_waiter){ .waiter.resume = sync_resume };
+}
+
+int qcow2_sync_wait(struct qcow2 *image, struct qcow2_sync_waiter *waiter)
+{
+	while (!waiter->done) {
+		engine_kick(image->engine);
+		engine_reap(image->engine, true);
+	}
+	return waiter->waiter.error;
+}

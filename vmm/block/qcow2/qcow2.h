@@ -255,6 +255,8 @@ struct qcow2 {
 	struct qcow2_wait_list commit_waiting; /* for one that begins later */
 	struct qcow2_wait_list commit_room;    /* for the one under way to end */
 
+	uint64_t pack_offset, pack_end; /* room for compressed clusters (pack.c) */
+
 	/* The compressed cluster that was read last. */
 	uint8_t *decompressed;
 	uint64_t decompressed_entry;
@@ -267,6 +269,7 @@ bool qcow2_header_read(struct qcow2 *image, GError **error);
 int qcow2_header_write(struct qcow2 *image);
 /* Fills buffer (a cluster) and returns the length, 0 if it does not fit. */
 size_t qcow2_header_encode(struct qcow2 *image, uint8_t *buffer);
+GArray *qcow2_extensions_new(void);
 void qcow2_header_free(struct qcow2 *image);
 const struct qcow2_extension *qcow2_extension(const struct qcow2 *image, uint32_t type);
 void qcow2_extension_set(struct qcow2 *image, uint32_t type, const void *data, size_t length);
@@ -299,6 +302,13 @@ int qcow2_sync(struct engine *engine, struct engine_file *file, enum block_opera
 int qcow2_read_at(struct qcow2 *image, uint64_t offset, void *buffer, uint64_t length);
 int qcow2_write_at(struct qcow2 *image, uint64_t offset, const void *buffer, uint64_t length);
 int qcow2_flush_file(struct qcow2 *image);
+/* For waiting by blocking. */
+struct qcow2_sync_waiter {
+	struct qcow2_waiter waiter;
+	bool done;
+};
+void qcow2_sync_waiter_init(struct qcow2_sync_waiter *waiter);
+int qcow2_sync_wait(struct qcow2 *image, struct qcow2_sync_waiter *waiter);
 /* A table of big-endian 64-bit numbers. */
 int qcow2_read_table(struct qcow2 *image, uint64_t offset, uint64_t *table, uint64_t entries);
 int qcow2_write_table(struct qcow2 *image, uint64_t offset, const uint64_t *table, uint64_t entries);
@@ -475,10 +485,17 @@ void qcow2_l1_set(struct qcow2 *image, uint32_t index, uint64_t entry);
 /* refcount.c */
 uint64_t qcow2_refcount_get(const struct qcow2_page *page, uint64_t cluster);
 void qcow2_refcount_set(struct qcow2_page *page, uint64_t cluster, uint64_t value);
+/* Likewise, in a whole block of memory. */
+uint64_t qcow2_refcount_load(struct qcow2 *image, uint8_t *block, uint64_t cluster);
+void qcow2_refcount_store(struct qcow2 *image, uint8_t *block, uint64_t cluster, uint64_t value);
 uint64_t qcow2_refcount_max(const struct qcow2 *image);
 /* As qcow2_map(). */
 struct qcow2_page *qcow2_refcount_page(struct qcow2 *image, uint64_t cluster, struct qcow2_waiter *waiter,
 				       bool *missing, int *error);
+/* Blocking. There must be one, or the image is corrupt. */
+int qcow2_refcount_page_sync(struct qcow2 *image, uint64_t cluster, struct qcow2_page **page);
+/* Blocking; 0 where there is no block. */
+int qcow2_refcount_sync(struct qcow2 *image, uint64_t cluster, uint64_t *count);
 /* Clusters that one page of refcounts covers, from cluster on. */
 uint64_t qcow2_refcount_page_rest(const struct qcow2 *image, uint64_t cluster);
 
@@ -558,3 +575,20 @@ int qcow2_snapshots_read(struct qcow2 *image, struct qcow2_snapshot_table **tabl
 int qcow2_snapshots_write(struct qcow2 *image, struct qcow2_snapshot_table *table);
 void qcow2_snapshots_free(struct qcow2_snapshot_table *table);
 void qcow2_snapshot_clear(struct qcow2_snapshot *snapshot);
+/* Takes l1 (of entries, and one to spare) as the active table, in a new place; the old array becomes the caller's. */
+int qcow2_replace_l1(struct qcow2 *image, uint64_t size, uint64_t *l1, uint32_t entries, bool keep_flags);
+/* Blocking: the marks of a session's first write, nothing uncommitted, and room for refcounts. */
+int qcow2_begin_writing(struct qcow2 *image);
+/* As BLOCK_WRITE and so on, blocking, also behind the disk's end. */
+int qcow2_run_op(struct qcow2 *image, enum block_operation operation, uint64_t offset, void *buffer, uint64_t length);
+
+/* resize.c, pack.c */
+int qcow2_preallocate(struct qcow2 *image, uint64_t start, uint64_t end);
+int qcow2_resize(struct qcow2 *image, uint64_t size);
+/* Cuts off free clusters at the file's end. */
+int qcow2_truncate_end(struct qcow2 *image);
+/* Compresses a cluster into the image; ERANGE: it does not become smaller. */
+int qcow2_write_packed(struct qcow2 *image, uint64_t guest, const uint8_t *cluster);
+/* Blocking: what is at guest, and how far at most limit. */
+int qcow2_status(struct qcow2 *image, uint64_t guest, uint64_t limit, enum qcow2_kind *kind, uint64_t *length);
+void qcow2_derive(struct qcow2 *image);

@@ -58,6 +58,25 @@ void qcow2_refcount_set(struct qcow2_page *page, uint64_t cluster, uint64_t valu
 	qcow2_page_dirty(page);
 }
 
+uint64_t qcow2_refcount_load(struct qcow2 *image, uint8_t *block, uint64_t cluster)
+{
+	uint64_t in_block = cluster & ((1ull << image->block_bits) - 1);
+	uint64_t page = in_block * image->refcount_bits / 8 & ~(uint64_t)(image->page_size - 1);
+	struct qcow2_page at = { .image = image, .data = block + page };
+
+	return qcow2_refcount_get(&at, cluster);
+}
+
+void qcow2_refcount_store(struct qcow2 *image, uint8_t *block, uint64_t cluster, uint64_t value)
+{
+	uint64_t in_block = cluster & ((1ull << image->block_bits) - 1);
+	uint64_t page = in_block * image->refcount_bits / 8 & ~(uint64_t)(image->page_size - 1);
+	/* Not a page of the cache: as if it were dirty, so that it does not get among those that are. */
+	struct qcow2_page at = { .image = image, .data = block + page, .dirty = true };
+
+	qcow2_refcount_set(&at, cluster, value);
+}
+
 struct qcow2_page *qcow2_refcount_page(struct qcow2 *image, uint64_t cluster, struct qcow2_waiter *waiter,
 				       bool *missing, int *error)
 {
@@ -75,4 +94,44 @@ struct qcow2_page *qcow2_refcount_page(struct qcow2 *image, uint64_t cluster, st
 	}
 	block += in_block * image->refcount_bits / 8 & ~(uint64_t)(image->page_size - 1);
 	return qcow2_page_get(image, QCOW2_PAGE_REFCOUNT, block, 0, waiter, error);
+}
+
+int qcow2_refcount_page_sync(struct qcow2 *image, uint64_t cluster, struct qcow2_page **page)
+{
+	struct qcow2_sync_waiter waiter;
+	bool missing;
+	int error;
+
+	for (;;) {
+		qcow2_sync_waiter_init(&waiter);
+		*page = qcow2_refcount_page(image, cluster, &waiter.waiter, &missing, &error);
+		if (missing)
+			return qcow2_corrupt(image, "a cluster in use has no refcount");
+		if (*page || error)
+			return error;
+		error = qcow2_sync_wait(image, &waiter);
+		if (error)
+			return error;
+	}
+}
+
+int qcow2_refcount_sync(struct qcow2 *image, uint64_t cluster, uint64_t *count)
+{
+	struct qcow2_sync_waiter waiter;
+	struct qcow2_page *page;
+	bool missing;
+	int error;
+
+	*count = 0;
+	do {
+		qcow2_sync_waiter_init(&waiter);
+		page = qcow2_refcount_page(image, cluster, &waiter.waiter, &missing, &error);
+		if (!page && !missing && !error)
+			error = qcow2_sync_wait(image, &waiter);
+	} while (!page && !missing && !error);
+	if (page) {
+		*count = qcow2_refcount_get(page, cluster);
+		qcow2_page_put(page);
+	}
+	return error;
 }

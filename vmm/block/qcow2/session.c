@@ -5,6 +5,8 @@
  */
 #include "qcow2.h"
 
+#include <errno.h>
+
 #define FEATURES_LENGTH 24 /* incompatible, compatible, autoclear */
 
 struct session_job {
@@ -113,4 +115,23 @@ int qcow2_session_leave(struct qcow2 *image)
 	encode_features(image, features);
 	error = qcow2_write_at(image, QCOW2_AT_INCOMPATIBLE, features, FEATURES_LENGTH);
 	return error ? error : qcow2_flush_file(image);
+}
+
+int qcow2_begin_writing(struct qcow2 *image)
+{
+	int error = 0;
+
+	if (image->read_only)
+		return EROFS;
+	if (image->corrupt)
+		return EIO;
+	while (image->session != QCOW2_SESSION_OPEN && !error) {
+		struct qcow2_sync_waiter waiter;
+
+		qcow2_sync_waiter_init(&waiter);
+		if (!qcow2_session_enter(image, &waiter.waiter))
+			error = qcow2_sync_wait(image, &waiter);
+	}
+	error = error ? error : qcow2_commit_sync(image);
+	return error ? error : qcow2_refcount_reserve(image);
 }
