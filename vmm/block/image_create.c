@@ -129,21 +129,20 @@ static bool set_fields(struct qcow2_header *header, const struct image_create_op
 static bool lay_out(struct qcow2 *image, uint64_t *blocks, GError **error)
 {
 	struct qcow2_header *header = &image->header;
-	uint64_t entries = qcow2_l1_entries(image, header->size), l1, total, table;
+	uint64_t entries = qcow2_l1_entries(image, header->size), l1, table;
 
 	if (header->size > INT64_MAX / 2 || entries > QCOW2_L1_MAX / 8)
 		return refuse(error, image->file.path, "it would be too large for its cluster size; choose larger clusters");
 	l1 = qcow2_clusters(image, entries * 8);
-	total = qcow2_clusters(image, header->size) + entries + l1 + (64ull << 20 >> image->cluster_bits);
-	total += total / 64 + (total >> (image->block_bits - 1)) + 2;
-	table = MAX(qcow2_clusters(image, ((total >> image->block_bits) + 2) * 8), 1);
-	table = MIN(table, MAX(QCOW2_REFTABLE_MAX >> image->cluster_bits, 1));
+	header->l1_size = (uint32_t)entries;
+	table = qcow2_refcount_table_wish(image, l1);
+	/* That takes space itself. */
+	table = qcow2_refcount_table_wish(image, l1 + 2 * table + 16);
 	*blocks = 1;
 	while (*blocks << image->block_bits < 1 + table + *blocks + l1)
 		++*blocks;
 	header->refcount_table_offset = image->cluster_size;
 	header->refcount_table_clusters = (uint32_t)table;
-	header->l1_size = (uint32_t)entries;
 	header->l1_table_offset = (1 + table + *blocks) << image->cluster_bits;
 	image->end = 1 + table + *blocks + l1;
 	return true;

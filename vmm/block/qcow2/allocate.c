@@ -261,13 +261,15 @@ enum qcow2_step qcow2_own_table(struct qcow2 *image, uint64_t guest, struct qcow
 
 /* --- Blocking --- */
 
-/* Clusters that the file may come to have: what it has, and all of the disk and its tables once more. */
-static uint64_t clusters_at_most(const struct qcow2 *image)
+uint64_t qcow2_refcount_table_wish(const struct qcow2 *image, uint64_t end)
 {
-	uint64_t data = qcow2_clusters(image, image->header.size), total = image->end + data + image->header.l1_size;
+	uint64_t data = qcow2_clusters(image, image->header.size), total = end + data + image->header.l1_size, blocks;
 
+	/* What is freed and not yet given back, and the refcounts' own. */
 	total += (64ull << 20 >> image->cluster_bits) + total / 64;
-	return total + (total >> (image->block_bits - 1));
+	total += total >> (image->block_bits - 1);
+	blocks = (total >> image->block_bits) + 1;
+	return MIN(qcow2_clusters(image, blocks * 8), MAX(QCOW2_REFTABLE_MAX >> image->cluster_bits, 1));
 }
 
 static int move_refcount_table(struct qcow2 *image, uint64_t clusters)
@@ -280,7 +282,8 @@ static int move_refcount_table(struct qcow2 *image, uint64_t clusters)
 	image->refcount_table = g_renew(uint64_t, image->refcount_table, entries);
 	memset(image->refcount_table + image->refcount_table_size, 0, (entries - image->refcount_table_size) * 8);
 	image->refcount_table_size = entries;
-	error = qcow2_allocate_sync(image, clusters, &cluster);
+	error = qcow2_session_enter_sync(image);
+	error = error ? error : qcow2_allocate_sync(image, clusters, &cluster);
 	/* All of them get into the file with the new table. */
 	g_array_set_size(image->refcount_table_changes, 0);
 	error = error ? error : qcow2_commit_sync(image);
@@ -301,13 +304,13 @@ static int move_refcount_table(struct qcow2 *image, uint64_t clusters)
 
 int qcow2_refcount_reserve(struct qcow2 *image)
 {
-	uint64_t blocks = (clusters_at_most(image) >> image->block_bits) + 1;
-	uint64_t clusters = qcow2_clusters(image, blocks * 8 + blocks);
+	uint64_t clusters = qcow2_refcount_table_wish(image, image->end);
 
-	clusters = MIN(clusters, QCOW2_REFTABLE_MAX >> image->cluster_bits);
 	if (clusters <= image->header.refcount_table_clusters)
 		return 0;
-	return move_refcount_table(image, clusters);
+	/* Half as much again, so that a growing file does not need that at every turn. */
+	return move_refcount_table(image, MIN(clusters + clusters / 2, MAX(QCOW2_REFTABLE_MAX >> image->cluster_bits,
+									  clusters)));
 }
 
 /* Makes the refcount page of cluster appear in memory. */

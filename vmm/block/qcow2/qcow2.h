@@ -467,6 +467,8 @@ size_t qcow2_pack(const struct qcow2 *image, const uint8_t *from, uint8_t *to, s
 
 /* session.c: whether writing may begin; if not, waiter is resumed when it may, or has failed. */
 bool qcow2_session_enter(struct qcow2 *image, struct qcow2_waiter *waiter);
+/* Blocking. */
+int qcow2_session_enter_sync(struct qcow2 *image);
 /* Blocking: clears what qcow2_session_enter() marked. */
 int qcow2_session_leave(struct qcow2 *image);
 /* bitmaps.c, at open: prepares the marks that make persistent bitmaps stale. */
@@ -511,6 +513,8 @@ int qcow2_allocate(struct qcow2 *image, uint64_t count, struct qcow2_run_of_clus
 int qcow2_allocate_sync(struct qcow2 *image, uint64_t count, uint64_t *cluster);
 /* Makes the L2 table of guest ours; GO: try again, or *error. */
 enum qcow2_step qcow2_own_table(struct qcow2 *image, uint64_t guest, struct qcow2_waiter *waiter, int *error);
+/* How many clusters the refcount table needs for an image that ends there now to be filled. */
+uint64_t qcow2_refcount_table_wish(const struct qcow2 *image, uint64_t end);
 /* Blocking: makes the refcount table large enough for the image to be filled. */
 int qcow2_refcount_reserve(struct qcow2 *image);
 

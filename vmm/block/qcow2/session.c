@@ -117,7 +117,7 @@ int qcow2_session_leave(struct qcow2 *image)
 	return error ? error : qcow2_flush_file(image);
 }
 
-int qcow2_begin_writing(struct qcow2 *image)
+int qcow2_session_enter_sync(struct qcow2 *image)
 {
 	int error = 0;
 
@@ -132,6 +132,13 @@ int qcow2_begin_writing(struct qcow2 *image)
 		if (!qcow2_session_enter(image, &waiter.waiter))
 			error = qcow2_sync_wait(image, &waiter);
 	}
+	return error;
+}
+
+int qcow2_begin_writing(struct qcow2 *image)
+{
+	int error = qcow2_session_enter_sync(image);
+
 	error = error ? error : qcow2_commit_sync(image);
 	return error ? error : qcow2_refcount_reserve(image);
 }
