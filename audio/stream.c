@@ -59,7 +59,7 @@ uint32_t audio_stream_write(struct audio_stream *stream, const void *frames, uin
 
 uint32_t audio_stream_read(struct audio_stream *stream, void *frames, uint32_t count)
 {
-	uint32_t given = MIN(count, audio_stream_fill(stream));
+	uint32_t fill = audio_stream_fill(stream), given = MIN(count, fill);
 	uint32_t bytes = given * stream->frame_size;
 	uint32_t place = stream->tail & (stream->size - 1);
 	uint32_t first = MIN(bytes, stream->size - place);

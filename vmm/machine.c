@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "../audio/backend.h"
+#include "../audio/hda.h"
 #include "../display/vga.h"
 #include "../input/i8042.h"
 #include "chipset/host_bridge.h"
@@ -153,6 +155,20 @@ static bool plug_storage(struct machine *machine, GError **error)
 	return true;
 }
 
+static void plug_sound(struct machine *machine)
+{
+	struct machine_config *config = machine->config;
+	g_autofree char *folder_name = g_path_get_basename(config->folder);
+	struct hda_options options = { .microphone = config->microphone };
+
+	if (config->sound == CONFIG_SOUND_NONE)
+		return;
+	options.backend = config->sound_backend == CONFIG_SOUND_NULL ? audio_backend_null_new() :
+			  audio_backend_pulse_new(&machine->vm, config->name ? config->name : folder_name);
+	machine->hda = hda_new(&machine->vm, &machine->pci, &options);
+	plug(machine, hda_device(machine->hda));
+}
+
 static bool plug_everything(struct machine *machine, GError **error)
 {
 	plug_chipset(machine);
@@ -160,6 +176,7 @@ static bool plug_everything(struct machine *machine, GError **error)
 		return false;
 	plug_fw_cfg(machine);
 	plug(machine, i8042_new(&machine->vm, &machine->input));
+	plug_sound(machine);
 	return plug_display(machine, error) && plug_storage(machine, error);
 }
 

@@ -44,6 +44,7 @@ struct machine_listener {
 
 struct ahci;
 struct control;
+struct hda;
 struct pm;
 struct rtc;
 struct serial_backend;
@@ -63,6 +64,7 @@ struct machine {
 	GPtrArray *devices;   /* struct device *, in the order of plugging in */
 	/* Devices that users talk to; owned by devices. */
 	struct ahci *ahci;
+	struct hda *hda; /* NULL: no sound */
 	struct pm *pm;
 	struct rtc *rtc;
 	struct vga *vga;

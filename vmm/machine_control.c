@@ -3,6 +3,7 @@
 #include <gio/gio.h>
 #include <unistd.h>
 
+#include "../audio/hda.h"
 #include "../display/vga.h"
 #include "chipset/pm.h"
 #include "chipset/serial_backend.h"
@@ -186,6 +187,21 @@ static void count_disk(unsigned port, const struct block_statistics *statistics,
 	}
 }
 
+static void count_sound(const struct hda *hda, bool input, add_counter add, void *opaque)
+{
+	const struct audio_counters *counters = hda_counters(hda, input);
+	const struct { const char *name; const uint64_t *value; } named[] = {
+		{ "frames", &counters->frames }, { "underruns", &counters->underruns },
+		{ "overruns", &counters->overruns }, { "latency", &counters->latency },
+	};
+
+	for (size_t n = 0; n < G_N_ELEMENTS(named); n++) {
+		g_autofree char *name = g_strdup_printf("sound.%s.%s", input ? "input" : "output", named[n].name);
+
+		add(opaque, name, __atomic_load_n(named[n].value, __ATOMIC_RELAXED));
+	}
+}
+
 static void do_statistics(void *opaque, add_counter add, void *add_opaque)
 {
 	struct machine *machine = opaque;
@@ -197,6 +213,8 @@ static void do_statistics(void *opaque, add_counter add, void *add_opaque)
 		if (statistics)
 			count_disk(port, statistics, add, add_opaque);
 	}
+	for (int input = 0; machine->hda && input < 2; input++)
+		count_sound(machine->hda, input, add, add_opaque);
 	add(add_opaque, "memory.resident", resident_bytes());
 	add(add_opaque, "memory.guest", machine->vm.memory.ram_size);
 }

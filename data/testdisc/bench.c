@@ -9,6 +9,7 @@
  *   flush                                 the disk's cache is written back
  *   memory                                bytes of RAM
  *   animate WIDTH HEIGHT FRAMES           cycles; every pixel of each frame changes
+ *   tone HERTZ MILLISECONDS               frames played (of 48000 a second)
  *   blink                                 from now on any key turns the whole screen to another colour
  *   halt                                  the clock's interrupt is switched off: nothing happens until a key
  *   demo                                  the first screen again

@@ -113,6 +113,10 @@ bool disk_flush(void);
 /* ways_out.c: false if there is no such way */
 bool way_out(const char *name);
 
+/* sound.c */
+/* Plays a tone; returns how many frames of 48000 a second were played, or 0 without a sound controller. */
+uint64_t sound_tone(uint32_t hertz, uint32_t milliseconds);
+
 /* main.c: what the main loop does with keys and ticks */
 extern bool blinking, ticking;
 

@@ -85,6 +85,8 @@ static void test_defaults(struct folder *folder, gconstpointer unused)
 		g_assert_false(config->boot_menu);
 		g_assert_cmpuint(config->vram, ==, 16 << 20);
 		g_assert_cmpint(config->serial, ==, CONFIG_SERIAL_LOG);
+		g_assert_cmpint(config->sound, ==, CONFIG_SOUND_NONE);
+		g_assert_false(config->microphone);
 		g_assert_cmpuint(config->display_width, ==, 1280);
 		for (unsigned port = 0; port < CONFIG_DISKS; port++)
 			g_assert_false(config->has_disk[port]);
@@ -114,6 +116,7 @@ static void test_everything(struct folder *folder, gconstpointer unused)
 		"boot=cd\nboot-menu=true\n"
 		"[display]\nvram=64\nwidth=1920\nheight=1080\n"
 		"[serial]\nmode=socket\n"
+		"[sound]\ndevice=hda\nbackend=null\nmicrophone=true\n"
 		"[disk0]\npath=disks/system.img\nread-only=true\ncache=none\nssd=false\nserial=ORIEL 1\n"
 		"[cd3]\n"
 		"[cd5]\npath=/isos/install.iso\n"
@@ -134,6 +137,9 @@ static void test_everything(struct folder *folder, gconstpointer unused)
 	g_assert_cmpuint(config->display_width, ==, 1920);
 	g_assert_cmpuint(config->display_height, ==, 1080);
 	g_assert_cmpint(config->serial, ==, CONFIG_SERIAL_SOCKET);
+	g_assert_cmpint(config->sound, ==, CONFIG_SOUND_HDA);
+	g_assert_cmpint(config->sound_backend, ==, CONFIG_SOUND_NULL);
+	g_assert_true(config->microphone);
 	g_assert_true(config->has_disk[0] && config->has_disk[3] && config->has_disk[5]);
 	g_assert_cmpint(config->disks[0].kind, ==, CONFIG_DISK);
 	g_assert_true(config->disks[0].read_only && config->disks[0].cache_none && !config->disks[0].ssd);
@@ -182,6 +188,7 @@ static void test_broken(struct folder *folder, gconstpointer unused)
 		{ "[display]\nwidth=100\n", "line 2:", { "640 to 4095" } },
 		{ "[display]\nvram=4\nwidth=1920\nheight=1080\n", "line 2:", { "4 MiB", "1920x1080", "16" } },
 		{ "[serial]\nmode=file\n", "line 2:", { "none, log, pty, socket" } },
+		{ "[sound]\ndevice=ac97\n", "line 2:", { "hda, none" } },
 		{ "[disk6]\npath=a\n", "line 1:", { "[disk6]", "disk0 to disk5" } },
 		{ "[disk]\npath=a\n", "line 1:", { "disk0 to disk5" } },
 		{ "[cd00]\n", "line 1:", { "cd0 to cd5" } },

@@ -39,6 +39,9 @@ static const char *const cache_modes[] = { "writeback", "none", NULL };
 static const char *const boot_orders[] = { "disk", "cd", NULL };
 static const char *const serial_modes[] = { "none", "log", "pty", "socket", NULL };
 
+static const char *const sound_devices[] = { "hda", "none", NULL };
+static const char *const sound_backends[] = { "pulse", "null", NULL };
+
 #define FIELD(field) G_STRUCT_OFFSET(struct machine_config, field)
 #define DISK_FIELD(field) G_STRUCT_OFFSET(struct config_disk, field)
 
@@ -54,6 +57,9 @@ static const struct key machine_keys[] = {
 	{ "display", "width", KEY_NUMBER, FIELD(display_width), 640, 4095 },
 	{ "display", "height", KEY_NUMBER, FIELD(display_height), 480, 4095 },
 	{ "serial", "mode", KEY_CHOICE, FIELD(serial), .names = serial_modes },
+	{ "sound", "device", KEY_CHOICE, FIELD(sound), .names = sound_devices },
+	{ "sound", "backend", KEY_CHOICE, FIELD(sound_backend), .names = sound_backends },
+	{ "sound", "microphone", KEY_BOOL, FIELD(microphone), .names = false_true },
 	{ "firmware", "bios", KEY_STRING, FIELD(firmware_path) },
 	{ "firmware", "vga-rom", KEY_STRING, FIELD(vga_rom_path) },
 	{ "firmware", "log", KEY_BOOL, FIELD(firmware_log), .names = false_true },
@@ -85,6 +91,7 @@ static void set_defaults(struct machine_config *config)
 	config->display_width = 1280;
 	config->display_height = 800;
 	config->serial = CONFIG_SERIAL_LOG;
+	config->sound = CONFIG_SOUND_NONE;
 }
 
 static void set_disk_defaults(struct config_disk *disk, enum config_disk_kind kind)

@@ -6,6 +6,7 @@
  *	[machine]   name  uuid  cpus=1..255  memory=64..4194304  boot=disk|cd  boot-menu=false|true
  *	[display]   vram=1..256, a power of two  width=640..4095  height=480..4095
  *	[serial]    mode=none|log|pty|socket
+ *	[sound]     device=hda|none  backend=pulse|null  microphone=false|true
  *	[diskN]     path  read-only=false|true  cache=writeback|none  ssd=true|false  serial
  *	[cdN]       path (without: an empty drive)  cache  serial
  *	[firmware]  bios  vga-rom  log=false|true
@@ -43,6 +44,16 @@ enum config_serial_kind {
 	CONFIG_SERIAL_SOCKET, /* <machine>.serial.sock beside the control socket */
 };
 
+enum config_sound {
+	CONFIG_SOUND_HDA,
+	CONFIG_SOUND_NONE,
+};
+
+enum config_sound_backend {
+	CONFIG_SOUND_PULSE,
+	CONFIG_SOUND_NULL, /* nobody listens */
+};
+
 enum config_boot {
 	CONFIG_BOOT_DISK_FIRST,
 	CONFIG_BOOT_CD_FIRST,
@@ -59,6 +70,9 @@ struct machine_config {
 	uint64_t vram;  /* bytes, power of two */
 	unsigned display_width, display_height; /* preferred mode (EDID) */
 	enum config_serial_kind serial;
+	enum config_sound sound;
+	enum config_sound_backend sound_backend;
+	bool microphone; /* the guest may hear what the host records */
 	bool has_disk[CONFIG_DISKS];
 	struct config_disk disks[CONFIG_DISKS]; /* by AHCI port */
 	/* Boots this uncompressed ELF kernel instead of firmware; for tests. NULL: firmware. */
