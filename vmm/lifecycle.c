@@ -76,14 +76,6 @@ void machine_pause(struct machine *machine)
 		set_state(machine, MACHINE_PAUSED, NULL);
 }
 
-bool machine_resume(struct machine *machine)
-{
-	if (machine->state != MACHINE_PAUSED && machine->state != MACHINE_TROUBLE)
-		return machine->state == MACHINE_RUNNING;
-	run(machine);
-	return true;
-}
-
 void machine_mend(struct machine *machine, bool retry)
 {
 	if (machine->state != MACHINE_TROUBLE)
@@ -93,6 +85,16 @@ void machine_mend(struct machine *machine, bool retry)
 		ahci_retry(machine->ahci);
 	else
 		ahci_fail(machine->ahci);
+}
+
+bool machine_resume(struct machine *machine)
+{
+	/* The guest would wait for ever for requests that nobody does again. */
+	if (machine->state == MACHINE_TROUBLE)
+		machine_mend(machine, true);
+	else if (machine->state == MACHINE_PAUSED)
+		run(machine);
+	return machine->state == MACHINE_RUNNING;
 }
 
 bool machine_power_button(struct machine *machine)
@@ -152,6 +154,8 @@ static void power_cycle(struct machine *machine)
 {
 	g_autoptr(GError) error = NULL;
 
+	/* Whatever the machine before it was asked for. */
+	machine->reset_requested = machine->pause_requested = false;
 	for (guint i = 0; i < machine->devices->len; i++) {
 		struct device *device = machine->devices->pdata[i];
 
@@ -193,7 +197,6 @@ static void carry_out_requests(void *data)
 	if (machine->poweroff_requested) {
 		machine_stop(machine);
 	} else if (machine->reset_requested) {
-		machine->reset_requested = machine->pause_requested = false;
 		machine_reset(machine);
 	} else if (machine->pause_requested) {
 		machine->pause_requested = false;

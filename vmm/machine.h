@@ -96,7 +96,7 @@ void machine_remove_listener(struct machine *machine, struct machine_listener *l
 
 /* The following wait for vCPUs to leave the guest, letting go of vm->lock: I/O thread only. */
 void machine_pause(struct machine *machine);
-/* From paused or trouble; a crashed machine can only be reset. False: not in this state. */
+/* From paused, or from trouble, where it tries again; a crashed machine can only be reset. False: not in this state. */
 bool machine_resume(struct machine *machine);
 /* From trouble: the requests that waited are done again, or fail, and the guest goes on. */
 void machine_mend(struct machine *machine, bool retry);

@@ -100,10 +100,7 @@ static void deliver_command(void *data)
 		machine_pause(link->machine);
 		break;
 	case WINDOW_RESUME:
-		if (link->machine->state == MACHINE_TROUBLE)
-			machine_mend(link->machine, true);
-		else
-			machine_resume(link->machine);
+		machine_resume(link->machine);
 		break;
 	case WINDOW_SCREENSHOT:
 		take_screenshot(link);

@@ -239,13 +239,21 @@ uint64_t disk_run(const struct disk_job *job)
 	return tsc() - start;
 }
 
+/* A queued command that fails stays in the register. */
+static bool done(uintptr_t address)
+{
+	for (unsigned i = 0; i < 1000000 && load(address) & 1; i++)
+		if (failed())
+			return false;
+	return !failed() && !(load(address) & 1);
+}
+
 static bool transfer(bool write, uint64_t sector, uint32_t bytes, uint64_t buffer)
 {
 	prepare_at(0, write, write ? ATA_WRITE_FPDMA : ATA_READ_FPDMA, sector, bytes, buffer);
 	store(disk.port + PX_SACT, 1);
 	store(disk.port + PX_CI, 1);
-	wait_clear(disk.port + PX_SACT, 1);
-	return !failed() && !load(disk.port + PX_SACT);
+	return done(disk.port + PX_SACT);
 }
 
 /* The two halves of the buffers: a pattern, and nothing of it. */
@@ -296,6 +304,5 @@ bool disk_flush(void)
 		return false;
 	prepare(0, false, ATA_FLUSH_EXT, 0, 0);
 	store(disk.port + PX_CI, 1);
-	wait_clear(disk.port + PX_CI, 1);
-	return !failed() && !load(disk.port + PX_CI);
+	return done(disk.port + PX_CI);
 }

@@ -197,13 +197,13 @@ static const char *next_line(struct guest *guest, const char *text)
 	return NULL;
 }
 
-const char *guest_wait_line(struct guest *guest, const char *text, unsigned seconds)
+const char *guest_wait_line_or(struct guest *guest, const char *text, const char *state, unsigned seconds)
 {
 	struct deadline deadline;
 	const char *line;
 
 	deadline_start(&deadline, seconds * PATIENCE);
-	while (!(line = next_line(guest, text))) {
+	while (!(line = next_line(guest, text)) && g_strcmp0(guest->state, state) != 0) {
 		if (deadline.passed)
 			guest_fail(guest, "no serial line \"%s\" within %u s", text, seconds);
 		if (guest->ended)
@@ -214,6 +214,11 @@ const char *guest_wait_line(struct guest *guest, const char *text, unsigned seco
 	}
 	deadline_stop(&deadline);
 	return line;
+}
+
+const char *guest_wait_line(struct guest *guest, const char *text, unsigned seconds)
+{
+	return guest_wait_line_or(guest, text, NULL, seconds);
 }
 
 void guest_write(struct guest *guest, const char *text)
@@ -344,6 +349,24 @@ const char *guest_wait_state(struct guest *guest, const char *state, unsigned se
 	return guest->message;
 }
 
+unsigned guest_changes(const struct guest *guest)
+{
+	return guest->changes;
+}
+
+void guest_wait_changes(struct guest *guest, unsigned changes, unsigned seconds)
+{
+	struct deadline deadline;
+
+	deadline_start(&deadline, seconds * PATIENCE);
+	while (guest->changes < changes) {
+		if (deadline.passed || guest->ended)
+			guest_fail(guest, "state has changed %u times and not %u", guest->changes, changes);
+		wait_event();
+	}
+	deadline_stop(&deadline);
+}
+
 void guest_wait_end(struct guest *guest, unsigned seconds)
 {
 	struct deadline deadline;
@@ -383,10 +406,10 @@ const struct picture *guest_wait_screen(struct guest *guest, guest_sees sees, vo
 			guest_fail(guest, "did not see %s within %u s", what, seconds);
 		if (guest->ended)
 			guest_fail(guest, "oriel-vm ended before it showed %s", what);
-		deadline_start(&pause, LOOK_MILLISECONDS);
+	deadline_start(&pause, LOOK_MILLISECONDS);
 		while (!pause.passed && !guest->ended)
 			wait_event();
-		deadline_stop(&pause);
+	deadline_stop(&pause);
 	}
 	deadline_stop(&deadline);
 	return guest->picture;

@@ -56,6 +56,8 @@ void guest_start(struct guest *guest);
  * save: writes machine.conf first. Free with g_free().
  */
 char *guest_start_refused(struct guest *guest, bool save);
+/* Of its control socket, for other clients. Free with g_free(). */
+char *guest_address(const struct guest *guest);
 GPid guest_process(const struct guest *guest);
 bool guest_ended(const struct guest *guest);
 /* Sends a signal that ends the process, and waits for the end. */
@@ -71,6 +73,8 @@ G_NORETURN void guest_fail(struct guest *guest, const char *format, ...) G_GNUC_
  * are looked at. The line belongs to the guest until the next call.
  */
 const char *guest_wait_line(struct guest *guest, const char *text, unsigned seconds);
+/* The same, or NULL as soon as State is this. */
+const char *guest_wait_line_or(struct guest *guest, const char *text, const char *state, unsigned seconds);
 /* All serial text so far. */
 const char *guest_serial(const struct guest *guest);
 /* Writes to the serial port. */
@@ -107,5 +111,8 @@ void guest_move(struct guest *guest, int dx, int dy);
 void guest_button(struct guest *guest, unsigned button, bool down);
 /* Until State is this; returns what Message says then. */
 const char *guest_wait_state(struct guest *guest, const char *state, unsigned seconds);
+/* How often State has changed since the first start, and until it has so often. */
+unsigned guest_changes(const struct guest *guest);
+void guest_wait_changes(struct guest *guest, unsigned changes, unsigned seconds);
 /* Until the process has ended; fails unless it ended well. */
 void guest_wait_end(struct guest *guest, unsigned seconds);

@@ -22,6 +22,7 @@ struct guest {
 	char *line;
 	char chunk[4096];
 	char *state, *message;
+	unsigned changes; /* of the state */
 	struct picture *picture;
 	char *picture_path;
 	gint64 start;

@@ -215,6 +215,7 @@ static void state_changed(GDBusConnection *connection, const char *sender, const
 	struct guest *guest = data;
 
 	(void)connection, (void)sender, (void)path, (void)interface, (void)signal;
+	guest->changes++;
 	g_free(guest->state);
 	g_free(guest->message);
 	g_variant_get(parameters, "(ss)", &guest->state, &guest->message);
@@ -390,6 +391,13 @@ void guest_kill(struct guest *guest, int signal)
 GPid guest_process(const struct guest *guest)
 {
 	return guest->process ? (GPid)atoi(g_subprocess_get_identifier(guest->process)) : 0;
+}
+
+char *guest_address(const struct guest *guest)
+{
+	g_autofree char *path = socket_path(guest, ".sock");
+
+	return g_strdup_printf("unix:path=%s", path);
 }
 
 bool guest_ended(const struct guest *guest)

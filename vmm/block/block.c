@@ -322,13 +322,19 @@ void block_retry(struct block *block)
 	block_kick(block);
 }
 
-void block_fail(struct block *block)
+void block_cancel(struct block *block)
 {
 	while (block->troubled) {
 		struct block_request *request = pop(&block->troubled, &block->troubled_tail);
 
-		block->check_off |= request->error == ENOENT || request->error == ENODATA;
 		request->given_up = true;
 		append(&block->finished_tail, request);
 	}
+}
+
+void block_fail(struct block *block)
+{
+	for (const struct block_request *request = block->troubled; request; request = request->next)
+		block->check_off |= request->error == ENOENT || request->error == ENODATA;
+	block_cancel(block);
 }

@@ -42,7 +42,7 @@ struct block_request {
 	struct block *block;
 	uint64_t start; /* CLOCK_MONOTONIC ns */
 	int error;
-	bool given_up; /* failed by block_fail() */
+	bool given_up; /* failed by block_fail() or block_cancel() */
 	struct block_request *next;
 };
 
@@ -103,8 +103,12 @@ void block_drain(struct block *block);
  * Called (from block_poll) when the host cannot do a request for a reason that the user can mend: the disk is full, or
  * the file went away or shrank. The request is kept; block_retry() submits it again, block_fail() finishes it with its
  * error (call block_poll() after either). Without a handler the request just fails.
+ *
+ * block_fail() is the user's answer: he is not asked again about a file that went away. block_cancel() is for a request
+ * that nobody waits for any longer.
  */
 void block_set_trouble_handler(struct block *block, void (*trouble)(struct block *block, int error,
 				const char *message, void *opaque), void *opaque);
 void block_retry(struct block *block);
 void block_fail(struct block *block);
+void block_cancel(struct block *block);

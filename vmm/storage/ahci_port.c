@@ -50,13 +50,25 @@ void ahci_port_send_signature(struct ahci_port *port)
 	ahci_port_post_fis(port, FIS_REGISTER, fis, sizeof fis);
 }
 
+static void trouble(struct block *block, int error, const char *message, void *opaque)
+{
+	struct ahci_port *port = opaque;
+
+	(void)block;
+	(void)error;
+	vm_request(port->ahci->pci.device.vm, VM_REQUEST_PAUSE, message);
+}
+
 /* Nothing of what runs may touch guest memory or registers once this returns. */
 static void stop(struct ahci_port *port)
 {
 	port->discarding = true;
 	if (port->block && port->running) {
-		block_fail(port->block);
+		/* Nobody is left for whom trouble should keep a request. */
+		block_set_trouble_handler(port->block, NULL, NULL);
+		block_cancel(port->block);
 		block_drain(port->block);
+		block_set_trouble_handler(port->block, trouble, port);
 	}
 	port->discarding = false;
 	for (unsigned i = 0; i < AHCI_SLOTS; i++)
@@ -310,15 +322,6 @@ static gboolean block_ready(gint fd, GIOCondition condition, gpointer opaque)
 	(void)condition;
 	ahci_port_process(opaque);
 	return G_SOURCE_CONTINUE;
-}
-
-static void trouble(struct block *block, int error, const char *message, void *opaque)
-{
-	struct ahci_port *port = opaque;
-
-	(void)block;
-	(void)error;
-	vm_request(port->ahci->pci.device.vm, VM_REQUEST_PAUSE, message);
 }
 
 void ahci_port_set_block(struct ahci_port *port, struct block *block)
