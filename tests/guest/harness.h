@@ -101,6 +101,10 @@ void guest_keep_picture(struct guest *guest, const char *name);
 GVariant *guest_call(struct guest *guest, const char *method, GVariant *arguments);
 /* The same, but NULL and an error if it fails. */
 GVariant *guest_try_call(struct guest *guest, const char *method, GVariant *arguments, GError **error);
+/* A property that is a string. Free with g_free(). */
+char *guest_property(struct guest *guest, const char *name);
+/* What the socket tells about itself, in XML. Free with g_free(). */
+char *guest_introspect(struct guest *guest);
 /* One of the statistics' counters; 0 if there is none of this name. */
 uint64_t guest_counter(struct guest *guest, const char *name);
 /* "ctrl+alt+delete", ..., NULL: combinations one after the other. */

@@ -268,7 +268,7 @@ static bool connect_control(struct guest *guest)
 	return guest->connection;
 }
 
-static char *read_property(struct guest *guest, const char *name)
+char *guest_property(struct guest *guest, const char *name)
 {
 	g_autoptr(GVariant) reply = g_dbus_connection_call_sync(
 		guest->connection, NULL, MACHINE_OBJECT, "org.freedesktop.DBus.Properties", "Get",
@@ -282,12 +282,25 @@ static char *read_property(struct guest *guest, const char *name)
 	return g_variant_dup_string(value, NULL);
 }
 
+char *guest_introspect(struct guest *guest)
+{
+	g_autoptr(GVariant) reply = g_dbus_connection_call_sync(
+		guest->connection, NULL, MACHINE_OBJECT, "org.freedesktop.DBus.Introspectable", "Introspect", NULL,
+		G_VARIANT_TYPE("(s)"), G_DBUS_CALL_FLAGS_NONE, CALL_SECONDS * 1000, NULL, NULL);
+	char *xml = NULL;
+
+	if (!reply)
+		guest_fail(guest, "Introspect fails");
+	g_variant_get(reply, "(s)", &xml);
+	return xml;
+}
+
 static void read_state(struct guest *guest)
 {
 	g_free(guest->state);
 	g_free(guest->message);
-	guest->state = read_property(guest, "State");
-	guest->message = read_property(guest, "Message");
+	guest->state = guest_property(guest, "State");
+	guest->message = guest_property(guest, "Message");
 }
 
 static gboolean wake_up(void *data)

@@ -32,6 +32,8 @@ struct emulation_state {
 	struct kvm_vcpu_events events;
 	bool events_changed;
 	uint64_t last_exits;
+	uint8_t refused[INSTRUCTION_MAX]; /* what could not be completed */
+	unsigned refused_length;
 };
 
 bool emulation_init(struct emulation *emulation, int vcpu_fd)
@@ -239,6 +241,10 @@ static enum outcome step(struct emulation_state *state, bool first)
 	}
 	if (outcome == OUTCOME_DONE || (outcome == OUTCOME_EXCEPTION && processor->exception.trap))
 		move_on(state, &instruction);
+	if (outcome == OUTCOME_REFUSED && first) {
+		memcpy(state->refused, instruction.bytes, sizeof state->refused);
+		state->refused_length = instruction.length;
+	}
 	return outcome;
 }
 
@@ -298,6 +304,19 @@ static void choose_sync(struct vcpu *vcpu, struct emulation_state *state)
 	state->last_exits = exits;
 }
 
+/* The code may be where emulation_report() does not look: in a device. */
+static void add_refused(const struct emulation_state *state, char **report)
+{
+	GString *text = g_string_new(*report);
+
+	g_string_append(text, "instruction");
+	for (unsigned i = 0; i < state->refused_length; i++)
+		g_string_append_printf(text, " %02x", state->refused[i]);
+	g_string_append_c(text, '\n');
+	g_free(*report);
+	*report = g_string_free(text, FALSE);
+}
+
 bool emulation_complete(struct vcpu *vcpu, char **report)
 {
 	struct emulation_state *state = vcpu->emulation.private;
@@ -305,6 +324,7 @@ bool emulation_complete(struct vcpu *vcpu, char **report)
 	g_autofree char *what = NULL;
 
 	memset(processor, 0, sizeof *processor);
+	state->refused_length = 0;
 	processor->vm = vcpu->vm;
 	processor->fd = vcpu->fd;
 	processor->native = state->native;
@@ -322,6 +342,7 @@ bool emulation_complete(struct vcpu *vcpu, char **report)
 		what = g_strdup_printf("An instruction that KVM cannot emulate could not be completed: %s",
 				       processor->refusal);
 		*report = emulation_report(vcpu, what);
+		add_refused(state, report);
 	}
 	return false;
 }
