@@ -36,3 +36,5 @@ struct device *vga_new(struct vm *vm, struct pci_bus *bus, struct scanout *scano
 struct vga *vga_of(struct device *device);
 /* Brings the scanout up to date now, listeners or not: for a screenshot, or before a pause. With vm->lock. */
 void vga_refresh_now(struct vga *vga);
+/* The user has just done something that he will want to see the effect of: looks sooner for a moment. With vm->lock. */
+void vga_expect_change(struct vga *vga);

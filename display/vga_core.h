@@ -221,6 +221,7 @@ struct vga {
 	unsigned whole_looks;    /* in a row that found all of the picture changed */
 	unsigned assumed_looks;  /* to come that take that for granted */
 	uint64_t last_refresh, logged_change, trapped_change;
+	uint64_t hurry_end; /* until then looks follow each other sooner */
 	bool blanking; /* the screen was switched off at blanked_at, not yet shown so */
 	uint64_t blanked_at;
 };

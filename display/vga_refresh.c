@@ -1,5 +1,6 @@
 /*
- * When to look for changes: never while nobody watches, at 60 Hz while the guest draws, not at all once it stopped.
+ * When to look for changes: never while nobody watches, at 60 Hz while the guest draws (for a moment at 120 Hz when
+ * the user waits for an answer), not at all once it stopped.
  *
  * The guest's writes are noticed in two ways, each of which can be cheap for the guest or silent for us:
  * - Slots (linear frame buffer, plain window). "Logging": writes are at full speed, and the dirty log has to be
@@ -18,6 +19,11 @@
 #define SLOW_PERIOD (NSEC_PER_SEC / 30)
 /* A change is rarely alone: a character, and then the cursor behind it. */
 #define SETTLE_TIME (3 * MILLISECONDS)
+
+/* After a key or a move of the mouse: when a guest has usually drawn its answer, and how long it may take. */
+#define ANSWER_TIME (4 * MILLISECONDS)
+#define HURRY_TIME (50 * MILLISECONDS)
+#define HURRY_PERIOD (PERIOD / 2)
 
 #define SLOW_AFTER (500 * MILLISECONDS)
 #define PROTECT_AFTER (2000 * MILLISECONDS)
@@ -71,12 +77,29 @@ static void schedule(struct vga *vga, uint64_t when)
 		timer_set(&vga->timer, when);
 }
 
+static uint64_t shortest_period(const struct vga *vga, uint64_t now)
+{
+	return now < vga->hurry_end ? HURRY_PERIOD : PERIOD;
+}
+
 static void look_soon(struct vga *vga)
 {
+	uint64_t now = clock_now(&vga->vm->clock);
+
 	if (!vga->watched || vga->due)
 		return;
 	vga->due = true;
-	schedule(vga, MAX(clock_now(&vga->vm->clock) + SETTLE_TIME, vga->last_refresh + PERIOD));
+	schedule(vga, MAX(now + SETTLE_TIME, vga->last_refresh + shortest_period(vga, now)));
+}
+
+void vga_expect_change(struct vga *vga)
+{
+	uint64_t now = clock_now(&vga->vm->clock);
+
+	vga->hurry_end = now + HURRY_TIME;
+	/* Otherwise the change itself is noticed. */
+	if (vga->watched && (vga->logging || vga->coalescing))
+		schedule(vga, MAX(now + ANSWER_TIME, vga->last_refresh + HURRY_PERIOD));
 }
 
 void vga_registers_changed(struct vga *vga)
@@ -215,12 +238,13 @@ static void settle(struct vga *vga)
 
 static void schedule_next(struct vga *vga)
 {
-	uint64_t now = clock_now(&vga->vm->clock);
+	uint64_t now = clock_now(&vga->vm->clock), period = shortest_period(vga, now);
 
 	if (vga->coalescing || vga->blanking)
-		schedule(vga, now + PERIOD);
+		schedule(vga, now + period);
 	if (vga->logging)
-		schedule(vga, now + (now - vga->logged_change < SLOW_AFTER ? PERIOD : SLOW_PERIOD));
+		schedule(vga, now + (now < vga->hurry_end || now - vga->logged_change < SLOW_AFTER ? period :
+				     SLOW_PERIOD));
 	if (vga->mode.kind == VGA_MODE_TEXT && (vga->cursor.visible || vga->blink_seen))
 		schedule(vga, (now / VGA_BLINK_PERIOD + 1) * VGA_BLINK_PERIOD);
 }

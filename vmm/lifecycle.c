@@ -102,6 +102,12 @@ bool machine_power_button(struct machine *machine)
 	return machine->state == MACHINE_RUNNING && pm_power_button(machine->pm);
 }
 
+void machine_input(struct machine *machine, const struct input_event *events, unsigned count)
+{
+	input_router_send(&machine->input, events, count);
+	vga_expect_change(machine->vga);
+}
+
 struct screenshot {
 	struct scanout *scanout;
 	char *path;

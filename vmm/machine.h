@@ -104,6 +104,8 @@ void machine_reset(struct machine *machine);
 void machine_stop(struct machine *machine);
 /* False: the guest does not run, or no operating system listens to the button. */
 bool machine_power_button(struct machine *machine);
+/* What the user does with keyboard and mouse. */
+void machine_input(struct machine *machine, const struct input_event *events, unsigned count);
 /* Saves the screen as a PNG file, in a thread of its own; done may be NULL and is called there, without the lock. */
 void machine_screenshot(struct machine *machine, const char *path,
 			void (*done)(void *opaque, const char *path, const GError *error), void *opaque);

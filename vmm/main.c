@@ -32,7 +32,7 @@ static void deliver_input(void *data)
 {
 	struct input_message *message = data;
 
-	input_router_send(&message->machine->input, message->events, message->count);
+	machine_input(message->machine, message->events, message->count);
 	g_free(message);
 }
 

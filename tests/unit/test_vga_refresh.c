@@ -90,6 +90,15 @@ static void test_linear_damage(void)
 	rig_free(rig);
 }
 
+/* To the look that is due next. */
+static uint64_t next_look(struct rig *rig)
+{
+	uint64_t deadline = rig->vga->timer.deadline;
+
+	clock_advance(&rig->machine->vm.clock, deadline - clock_now(&rig->machine->vm.clock));
+	return deadline;
+}
+
 static void test_idle_protocol(void)
 {
 	struct rig *rig = linear_rig();
@@ -104,12 +113,11 @@ static void test_idle_protocol(void)
 	rig_advance(rig, 1000);
 	g_assert_cmpuint(wakeups(rig), ==, 1);
 	for (uint64_t last = 0; looks < 3; looks++) {
-		uint64_t deadline = rig->vga->timer.deadline;
+		uint64_t now = next_look(rig);
 
 		if (last)
-			g_assert_cmpuint(deadline - last, ==, NSEC_PER_SEC / 30);
-		last = deadline;
-		clock_advance(&rig->machine->vm.clock, deadline - clock_now(&rig->machine->vm.clock));
+			g_assert_cmpuint(now - last, ==, NSEC_PER_SEC / 30);
+		last = now;
 	}
 	check_no_damage(rig);
 	/* ... then not at all. */
@@ -129,6 +137,42 @@ static void test_idle_protocol(void)
 	rig_advance(rig, 17);
 	check_damage(rig, 0, 2);
 	rig_unwatch(rig);
+	rig_free(rig);
+}
+
+/* A key's effect is looked for at once, not at the next of the regular looks. */
+static void test_expected_change(void)
+{
+	struct rig *rig = linear_rig();
+	uint64_t start, last;
+
+	rig_watch(rig);
+	rig_advance(rig, 1000);
+	rig_take(rig, NULL);
+	start = next_look(rig);
+	rig_advance(rig, 10);
+	vga_expect_change(rig->vga);
+	touch(rig, 0);
+	g_assert_cmpuint(wakeups(rig), ==, 1);
+	last = next_look(rig);
+	g_assert_cmpuint(last - start, <, 15 * NSEC_PER_SEC / 1000);
+	check_damage(rig, 0, 2);
+	/* An answer that takes longer is found soon, too ... */
+	touch(rig, 0);
+	g_assert_cmpuint(next_look(rig) - last, ==, NSEC_PER_SEC / 120);
+	check_damage(rig, 0, 2);
+	/* ... and then all is as before. */
+	rig_advance(rig, 1000);
+	last = next_look(rig);
+	g_assert_cmpuint(next_look(rig) - last, ==, NSEC_PER_SEC / 30);
+	rig_advance(rig, 2000);
+	g_assert_cmpuint(wakeups(rig), ==, 0);
+	/* What is noticed by itself need not be looked for. */
+	vga_expect_change(rig->vga);
+	g_assert_cmpuint(wakeups(rig), ==, 0);
+	rig_unwatch(rig);
+	vga_expect_change(rig->vga);
+	g_assert_cmpuint(wakeups(rig), ==, 0);
 	rig_free(rig);
 }
 
@@ -366,6 +410,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/vga-refresh/linear-damage", test_linear_damage);
 	g_test_add_func("/vga-refresh/idle-protocol", test_idle_protocol);
 	g_test_add_func("/vga-refresh/animation", test_animation);
+	g_test_add_func("/vga-refresh/expected-change", test_expected_change);
 	g_test_add_func("/vga-refresh/slow-blinking", test_slow_blinking);
 	g_test_add_func("/vga-refresh/text-idle", test_text_idle);
 	g_test_add_func("/vga-refresh/text-burst", test_text_burst);
