@@ -92,6 +92,28 @@ static void set_pace(struct window *window)
 		window->frame_time /= 2;
 }
 
+static int centred(int position, int old_length, int length, int start, int end)
+{
+	position += (old_length - length) / 2;
+	return MAX(MIN(position, end - length), start);
+}
+
+/* Grows or shrinks around the window's middle, as far as that stays where it can be seen. */
+static void set_size(struct window *window, const SDL_Rect *usable, int width, int height)
+{
+	int x, y, old_width, old_height, new_x, new_y;
+
+	SDL_GetWindowPosition(window->handle, &x, &y);
+	SDL_GetWindowSize(window->handle, &old_width, &old_height);
+	if (width == old_width && height == old_height)
+		return;
+	new_x = centred(x, old_width, width, usable->x, usable->x + usable->w);
+	new_y = centred(y, old_height, height, usable->y, usable->y + usable->h);
+	SDL_SetWindowSize(window->handle, width, height);
+	if (new_x != x || new_y != y)
+		SDL_SetWindowPosition(window->handle, new_x, new_y);
+}
+
 /* Makes the window as large as the picture, unless the user chose a size. */
 void window_follow_guest(struct window *window)
 {
@@ -103,9 +125,12 @@ void window_follow_guest(struct window *window)
 	if (display >= 0)
 		SDL_GetDisplayUsableBounds(display, &usable);
 	SDL_GetWindowBordersSize(window->handle, &top, &left, &bottom, &right);
-	layout_limited_size(&window->shape, MAX(usable.w - left - right, LEAST_WIDTH),
-			    MAX(usable.h - top - bottom, LEAST_HEIGHT), &window->follow_width, &window->follow_height);
-	SDL_SetWindowSize(window->handle, window->follow_width, window->follow_height);
+	usable.x += left;
+	usable.y += top;
+	usable.w = MAX(usable.w - left - right, LEAST_WIDTH);
+	usable.h = MAX(usable.h - top - bottom, LEAST_HEIGHT);
+	layout_limited_size(&window->shape, usable.w, usable.h, &window->follow_width, &window->follow_height);
+	set_size(window, &usable, window->follow_width, window->follow_height);
 	window_redraw(window);
 }
 

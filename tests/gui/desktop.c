@@ -79,13 +79,12 @@ static char *write_settings(void)
 	return path;
 }
 
-struct desktop *desktop_start(void)
+static struct desktop *start_server(void)
 {
 	char *server[] = { "Xvfb", "-displayfd", "1", "-screen", "0", "1920x1200x24", "-nolisten", "tcp", NULL };
-	char *manager[] = { "openbox", "--config-file", NULL, "--startup", NULL, NULL };
 	struct desktop *desktop = g_new0(struct desktop, 1);
 	char number[16] = "";
-	g_autofree char *name = NULL, *settings = NULL, *ready = NULL;
+	g_autofree char *name = NULL;
 	int out;
 
 	start(server, &desktop->server, &out);
@@ -101,6 +100,20 @@ struct desktop *desktop_start(void)
 	XSetErrorHandler(ignore_error);
 	desktop->display = XOpenDisplay(name);
 	g_assert_nonnull(desktop->display);
+	return desktop;
+}
+
+struct desktop *desktop_start_alone(void)
+{
+	return start_server();
+}
+
+struct desktop *desktop_start(void)
+{
+	char *manager[] = { "openbox", "--config-file", NULL, "--startup", NULL, NULL };
+	struct desktop *desktop = start_server();
+	g_autofree char *settings = NULL, *ready = NULL;
+
 	/* The manager runs its start command when it is ready for windows; a window that comes earlier may be lost. */
 	settings = write_settings();
 	ready = g_strdup_printf("rm %s", settings);
@@ -114,8 +127,10 @@ struct desktop *desktop_start(void)
 void desktop_stop(struct desktop *desktop)
 {
 	XCloseDisplay(desktop->display);
-	kill(desktop->manager, SIGTERM);
-	waitpid(desktop->manager, NULL, 0);
+	if (desktop->manager) {
+		kill(desktop->manager, SIGTERM);
+		waitpid(desktop->manager, NULL, 0);
+	}
 	kill(desktop->server, SIGTERM);
 	waitpid(desktop->server, NULL, 0);
 	g_free(desktop);
@@ -220,19 +235,42 @@ uint32_t desktop_pixel(struct desktop *desktop, Window window, int x, int y)
 	return value;
 }
 
-void desktop_picture(struct desktop *desktop, Window window, const char *name)
+static XImage *grab(struct desktop *desktop, Window window, int *width, int *height)
 {
-	const char *folder = g_getenv("GUI_TEST_PICTURES");
-	g_autofree char *path = NULL;
+	desktop_size(desktop, window, width, height);
+	return XGetImage(desktop->display, window, 0, 0, (unsigned)*width, (unsigned)*height, AllPlanes, ZPixmap);
+}
+
+struct picture *desktop_grab(struct desktop *desktop, Window window)
+{
+	struct picture *picture = g_new0(struct picture, 1);
+	int width, height;
+	XImage *image = grab(desktop, window, &width, &height);
+
+	if (!image)
+		return picture;
+	picture->width = (unsigned)width;
+	picture->height = (unsigned)height;
+	picture->pixels = g_new(uint32_t, picture->width * picture->height);
+	for (int y = 0; y < height; y++) {
+		const uint32_t *row = (uint32_t *)(image->data + y * image->bytes_per_line);
+
+		for (int x = 0; x < width; x++)
+			picture->pixels[y * width + x] = row[x] & 0xffffff;
+	}
+	XDestroyImage(image);
+	return picture;
+}
+
+void desktop_save(struct desktop *desktop, Window window, const char *path)
+{
 	struct scanout_picture picture = { 0 };
+	g_autoptr(GError) error = NULL;
 	struct scanout scanout;
 	XImage *image;
 	int width, height;
 
-	if (!folder)
-		return;
-	desktop_size(desktop, window, &width, &height);
-	image = XGetImage(desktop->display, window, 0, 0, (unsigned)width, (unsigned)height, AllPlanes, ZPixmap);
+	image = grab(desktop, window, &width, &height);
 	g_assert_nonnull(image);
 	picture.width = (unsigned)width;
 	picture.height = (unsigned)height;
@@ -243,9 +281,42 @@ void desktop_picture(struct desktop *desktop, Window window, const char *name)
 	scanout_init(&scanout);
 	scanout_set_picture(&scanout, &picture);
 	scanout_memory_unref(picture.memory);
-	path = g_strdup_printf("%s/%s.png", folder, name);
-	scanout_save_png(&scanout, path, NULL);
+	scanout_save_png(&scanout, path, &error);
+	g_assert_no_error(error);
 	scanout_finish(&scanout);
+}
+
+void desktop_picture(struct desktop *desktop, Window window, const char *name)
+{
+	const char *folder = g_getenv("GUI_TEST_PICTURES");
+	g_autofree char *path = NULL;
+
+	if (!folder)
+		return;
+	path = g_strdup_printf("%s/%s.png", folder, name);
+	desktop_save(desktop, window, path);
+}
+
+Window desktop_frame(struct desktop *desktop, Window window)
+{
+	Window root = window, parent = window, *children = NULL;
+	unsigned count;
+
+	do {
+		window = parent;
+		if (!XQueryTree(desktop->display, window, &root, &parent, &children, &count))
+			return window;
+		if (children)
+			XFree(children);
+	} while (parent != root);
+	return window;
+}
+
+void desktop_place(struct desktop *desktop, Window window, int *x, int *y)
+{
+	Window child;
+
+	XTranslateCoordinates(desktop->display, window, DefaultRootWindow(desktop->display), 0, 0, x, y, &child);
 }
 
 void desktop_key(struct desktop *desktop, unsigned long keysym, bool pressed)

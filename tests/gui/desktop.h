@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../guest/picture.h"
+
 struct desktop {
 	GPid server, manager;
 	Display *display;
@@ -16,6 +18,8 @@ struct desktop {
 
 /* Sets DISPLAY; before anything else of the process talks to a server. Skips the test program where tools are missing. */
 struct desktop *desktop_start(void);
+/* Without a window manager. */
+struct desktop *desktop_start_alone(void);
 void desktop_stop(struct desktop *desktop);
 
 /* Waits up to 10 seconds; a test asserts the result. */
@@ -27,6 +31,13 @@ char *desktop_title(struct desktop *desktop, Window window);
 void desktop_size(struct desktop *desktop, Window window, int *width, int *height);
 /* 0xRRGGBB; 0xff000000 outside the window. */
 uint32_t desktop_pixel(struct desktop *desktop, Window window, int x, int y);
+/* All of the window, which must be inside the screen. Free with picture_free(). */
+struct picture *desktop_grab(struct desktop *desktop, Window window);
+/* The window's top left corner on the screen. */
+void desktop_place(struct desktop *desktop, Window window, int *x, int *y);
+/* What the window manager has put around the window. */
+Window desktop_frame(struct desktop *desktop, Window window);
+void desktop_save(struct desktop *desktop, Window window, const char *path);
 /* A PNG of the window for people to look at, if GUI_TEST_PICTURES names a folder. */
 void desktop_picture(struct desktop *desktop, Window window, const char *name);
 
