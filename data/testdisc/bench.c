@@ -176,13 +176,21 @@ static void run_demo(const char *text)
 	serial_write("demo\n");
 }
 
+static void run_tone(const char *text)
+{
+	uint32_t hertz = (uint32_t)text_parse(&text);
+
+	answer("tone", sound_tone(hertz, (uint32_t)text_parse(&text)));
+}
+
 static const struct {
 	const char *name;
 	void (*run)(const char *arguments);
 } commands[] = {
 	{ "ping", run_ping }, { "pio", run_pio }, { "mmio", run_mmio }, { "disk", run_disk_job },
 	{ "check", run_check }, { "high", run_high }, { "flush", run_flush }, { "memory", run_memory },
-	{ "animate", run_animate }, { "blink", run_blink }, { "halt", run_halt }, { "demo", run_demo },
+	{ "animate", run_animate }, { "tone", run_tone }, { "blink", run_blink }, { "halt", run_halt },
+	{ "demo", run_demo },
 };
 
 void bench_command(const char *line)

@@ -14,7 +14,7 @@
 
 #define GCAP 0x00
 #define GCTL 0x08
-#define STATESTS 0x0E
+#define WAKEEN 0x0C /* WAKEEN, and STATESTS in the upper half */
 #define ICOI 0x60
 #define ICII 0x64
 #define ICIS 0x68
@@ -80,7 +80,7 @@ static bool start_controller(void)
 	registers = pci_read(address, 0x10) & ~0xFu;
 	store(registers + GCTL, 0);
 	store(registers + GCTL, 1);
-	for (unsigned i = 0; i < 10000 && !(load(registers + STATESTS) >> 16); i++)
+	for (unsigned i = 0; i < 10000 && !(load(registers + WAKEEN) >> 16); i++)
 		;
 	stream = registers + 0x80 + 0x20 * (load(registers + GCAP) >> 8 & 0xF);
 	converter = find_widget(0, 0);
