@@ -12,6 +12,7 @@
 #include "../vmm/log.h"
 #include "../vmm/vm.h"
 #include "backend.h"
+#include "priority.h"
 
 #define ICON "io.github.oriel"
 #define MILLISECOND 1000000ll
@@ -39,7 +40,7 @@ struct pulse {
 	GPtrArray *streams;  /* struct pulse_stream * */
 	GSource *retry;
 	int64_t extra;       /* latency that this host needs on top, nanoseconds */
-	bool complained;
+	bool complained, raised;
 };
 
 struct pulse_stream {
@@ -360,6 +361,9 @@ static void pulse_start(struct audio_backend *backend, struct audio_stream *stre
 	stream->host = ps;
 	g_ptr_array_add(pulse->streams, ps);
 	cancel_retry(pulse);
+	if (!pulse->raised)
+		audio_raise_priority();
+	pulse->raised = true;
 	if (!pulse->context)
 		connect_server(pulse);
 	else if (pa_context_get_state(pulse->context) == PA_CONTEXT_READY)

@@ -85,11 +85,12 @@ static void test_tone(void)
 	g_test_message("%u frames played, %u heard without a gap, %" G_GUINT64_FORMAT " underruns", played, heard, underruns);
 	g_assert_cmpuint(first + heard, <=, sound_recorder_frames(&recorder));
 	check_wave(samples + (first + PERIOD) * 2);
-	g_assert_cmpuint(statistic(guest, "sound.output.overruns"), ==, 0);
 	/* The guest's clock is that of the interrupt controller, the tone's the sink's. */
 	g_assert_cmpuint(played, >, 48000 * SECONDS * 97 / 100);
 	g_assert_cmpuint(played, <, 48000 * SECONDS * 103 / 100);
+	/* A host that is busier than the sound server bears may interrupt the tone, and must own up to it. */
 	if (!underruns) {
+		g_assert_cmpuint(statistic(guest, "sound.output.overruns"), ==, 0);
 		/* The guest reads the position before it stops the stream. */
 		g_assert_cmpuint(heard, >=, played);
 		g_assert_cmpuint(heard, <, played + 4800);

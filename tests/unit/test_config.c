@@ -85,7 +85,8 @@ static void test_defaults(struct folder *folder, gconstpointer unused)
 		g_assert_false(config->boot_menu);
 		g_assert_cmpuint(config->vram, ==, 16 << 20);
 		g_assert_cmpint(config->serial, ==, CONFIG_SERIAL_LOG);
-		g_assert_cmpint(config->sound, ==, CONFIG_SOUND_NONE);
+		g_assert_cmpint(config->sound, ==, CONFIG_SOUND_HDA);
+		g_assert_cmpint(config->sound_backend, ==, CONFIG_SOUND_PULSE);
 		g_assert_false(config->microphone);
 		g_assert_cmpuint(config->display_width, ==, 1280);
 		for (unsigned port = 0; port < CONFIG_DISKS; port++)

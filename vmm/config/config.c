@@ -91,7 +91,6 @@ static void set_defaults(struct machine_config *config)
 	config->display_width = 1280;
 	config->display_height = 800;
 	config->serial = CONFIG_SERIAL_LOG;
-	config->sound = CONFIG_SOUND_NONE;
 }
 
 static void set_disk_defaults(struct config_disk *disk, enum config_disk_kind kind)
