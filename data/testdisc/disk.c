@@ -154,7 +154,8 @@ static bool identify(void)
 	}
 	for (unsigned i = 40; i > 0 && (disk.model[i] == ' ' || !disk.model[i]); i--)
 		disk.model[i] = 0;
-	disk.sectors = (uint64_t)words[103] << 48 | (uint64_t)words[102] << 32 | (uint32_t)words[101] << 16 | words[100];
+	disk.sectors = (uint64_t)words[103] << 48 | (uint64_t)words[102] << 32 | (uint32_t)words[101] << 16 |
+		       words[100];
 	return true;
 }
 

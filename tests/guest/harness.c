@@ -43,6 +43,13 @@ char *harness_media(const char *name)
 	return path;
 }
 
+char *harness_test_disc(void)
+{
+	g_autofree char *folder = g_test_build_filename(G_TEST_BUILT, "..", "..", "data", "testdisc", NULL);
+
+	return g_canonicalize_filename("testdisc.iso", folder);
+}
+
 const struct font *harness_font(void)
 {
 	g_autoptr(GError) error = NULL;
@@ -54,12 +61,6 @@ const struct font *harness_font(void)
 }
 
 /* Waiting */
-
-/*
- * Milliseconds of waiting for each second that a test gives: tests say how long a quiet host takes, and only a guest that
- * has stopped for good should fail on a busy one.
- */
-#define PATIENCE 4000
 
 static gboolean deadline_passed(void *data)
 {
@@ -387,7 +388,8 @@ void guest_wait_end(struct guest *guest, unsigned seconds)
 const struct picture *guest_look(struct guest *guest)
 {
 	g_autoptr(GError) error = NULL;
-	g_autoptr(GVariant) reply = guest_try_call(guest, "Screenshot", g_variant_new("(s)", guest->picture_path), &error);
+	GVariant *path = g_variant_new("(s)", guest->picture_path);
+	g_autoptr(GVariant) reply = guest_try_call(guest, "Screenshot", path, &error);
 
 	g_clear_pointer(&guest->picture, picture_free);
 	if (reply)

@@ -22,6 +22,8 @@ void harness_init(int *argc, char ***argv);
 int harness_run(void);
 /* Path of something made by tests/guest/media, for example "vmlinux"; fails the test if it is missing. */
 char *harness_media(const char *name);
+/* Path of the project's test disc. */
+char *harness_test_disc(void);
 /* The text-mode font, loaded once. */
 const struct font *harness_font(void);
 

@@ -126,10 +126,9 @@ void guest_set_disc(struct guest *guest, const char *path)
 
 void guest_set_test_disc(struct guest *guest)
 {
-	g_autofree char *path = g_test_build_filename(G_TEST_BUILT, "..", "..", "data", "testdisc", "testdisc.iso", NULL);
-	g_autofree char *canonical = g_canonicalize_filename(path, NULL);
+	g_autofree char *path = harness_test_disc();
 
-	guest_set_disc(guest, canonical);
+	guest_set_disc(guest, path);
 }
 
 void guest_set_linux(struct guest *guest, bool initramfs, const char *more_arguments)
@@ -315,7 +314,7 @@ static void connect_all(struct guest *guest)
 	guint timer = g_timeout_add(20, wake_up, NULL);
 	struct deadline deadline;
 
-	deadline_start(&deadline, START_SECONDS * 1000);
+	deadline_start(&deadline, START_SECONDS * PATIENCE);
 	while (!connect_serial(guest) || !connect_control(guest)) {
 		if (guest->ended)
 			guest_fail(guest, "oriel-vm ended at its start");
@@ -376,7 +375,7 @@ char *guest_start_refused(struct guest *guest, bool save)
 	if (save)
 		save_config(guest);
 	spawn(guest);
-	deadline_start(&deadline, START_SECONDS * 1000);
+	deadline_start(&deadline, START_SECONDS * PATIENCE);
 	while (!guest->ended && !deadline.passed)
 		wait_event();
 	deadline_stop(&deadline);
@@ -393,7 +392,7 @@ void guest_kill(struct guest *guest, int signal)
 	struct deadline deadline;
 
 	g_subprocess_send_signal(guest->process, signal);
-	deadline_start(&deadline, START_SECONDS * 1000);
+	deadline_start(&deadline, START_SECONDS * PATIENCE);
 	while (!guest->ended && !deadline.passed)
 		wait_event();
 	deadline_stop(&deadline);

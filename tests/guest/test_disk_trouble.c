@@ -192,14 +192,15 @@ static void test_reset_and_stop(void)
 static void set_small_disk(struct disk_test *test, unsigned mebibytes)
 {
 	g_autofree char *folder = g_build_filename(guest_folder(test->guest), "small", NULL);
-	g_autofree char *script = g_strdup_printf("mount -t tmpfs -o size=%um none '%s' && truncate -s %u '%s/disk.img' && "
-						  "head -c 2M /dev/zero >'%s/filler' && exec \"$@\"", mebibytes, folder,
-						  DISK_SIZE, folder, folder);
+	g_autofree char *script = g_strdup_printf("mount -t tmpfs -o size=%um none '%s' && cd '%s' && "
+						  "truncate -s %u disk.img && head -c 2M /dev/zero >filler && "
+						  "cd / && exec \"$@\"", mebibytes, folder, folder, DISK_SIZE);
 
 	g_assert_no_errno(g_mkdir(folder, 0700));
 	guest_set(test->guest, "disk0", "path", "small/disk.img");
 	if (geteuid())
-		guest_set_launcher(test->guest, "unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh", NULL);
+		guest_set_launcher(test->guest, "unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh",
+				   NULL);
 	else
 		guest_set_launcher(test->guest, "unshare", "--mount", "sh", "-c", script, "sh", NULL);
 }

@@ -307,7 +307,8 @@ static void test_statistics(void)
 	g_assert_cmpuint(guest_counter(guest, "memory.resident"), >, 1 << 20);
 	g_assert_cmpuint(guest_counter(guest, "memory.resident"), <, 512 << 20);
 	/* One vCPU's time is at most what has passed, give or take the kernel's tick. */
-	time = guest_counter(guest, "time.guest") + guest_counter(guest, "time.user") + guest_counter(guest, "time.kernel");
+	time = guest_counter(guest, "time.guest") + guest_counter(guest, "time.user") +
+	       guest_counter(guest, "time.kernel");
 	g_assert_cmpuint(time, >, 100000000);
 	g_assert_cmpfloat((double)time / 1e9, <, guest_age(guest) + 0.1);
 	stop(guest);
@@ -396,8 +397,7 @@ static void test_sizes(void)
 static void test_discs(void)
 {
 	struct guest *guest = make("discs");
-	g_autofree char *disc = g_test_build_filename(G_TEST_BUILT, "..", "..", "data", "testdisc", "testdisc.iso", NULL);
-	g_autofree char *path = g_canonicalize_filename(disc, NULL);
+	g_autofree char *path = harness_test_disc();
 
 	start(guest);
 	expect_refusal(guest, "InsertDisc", g_variant_new("(is)", -1, "/nonexistent.iso"), "/nonexistent.iso");
@@ -509,8 +509,7 @@ static void expect_all_methods(struct guest *guest)
 static void test_gdbus(void)
 {
 	struct guest *guest = make("gdbus");
-	g_autofree char *disc = g_test_build_filename(G_TEST_BUILT, "..", "..", "data", "testdisc", "testdisc.iso", NULL);
-	g_autofree char *path = g_canonicalize_filename(disc, NULL);
+	g_autofree char *path = harness_test_disc();
 	g_autofree char *picture = g_build_filename(guest_folder(guest), "picture.png", NULL);
 
 	start(guest);

@@ -110,7 +110,7 @@ static void test_start(void)
 		g_assert_true(g_subprocess_wait_check(fixture.process, NULL, NULL));
 		g_clear_object(&fixture.process);
 	}
-	machine = g_build_filename(fixture.home, ".local", "share", "oriel", "machines", "test-disc", "machine.conf", NULL);
+	machine = g_build_filename(fixture.home, ".local/share/oriel/machines/test-disc/machine.conf", NULL);
 	g_assert_true(g_file_test(machine, G_FILE_TEST_EXISTS));
 	desktop_stop(fixture.desktop);
 	remove_home(fixture.home);

@@ -651,6 +651,35 @@ static void test_failed_by_user(struct fixture *fixture, gconstpointer data)
 	g_free(trouble.message);
 }
 
+/* Cancelled is not answered: the next request finds the file as gone as it was. */
+static void test_cancelled(struct fixture *fixture, gconstpointer data)
+{
+	struct block *block = open_mode(fixture->path, data);
+	struct trouble trouble = { 0 };
+	struct waiting waiting;
+	uint8_t buffer[512] = { 0 };
+
+	block_set_trouble_handler(block, on_trouble, &trouble);
+	g_unlink(fixture->path);
+	start(block, &waiting, BLOCK_WRITE, 0, buffer, sizeof buffer);
+	block_drain(block);
+	g_assert_cmpuint(trouble.count, ==, 1);
+	block_cancel(block);
+	g_assert_cmpuint(block_poll(block), ==, 1);
+	g_assert_cmpint(waiting.error, ==, ENOENT);
+	/* Looked for once a second. */
+	for (unsigned i = 0; i < 100 && trouble.count == 1; i++) {
+		g_usleep(50000);
+		start(block, &waiting, BLOCK_WRITE, 0, buffer, sizeof buffer);
+		block_drain(block);
+	}
+	g_assert_cmpuint(trouble.count, ==, 2);
+	block_cancel(block);
+	block_drain(block);
+	block_close(block);
+	g_free(trouble.message);
+}
+
 static void write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY);
@@ -749,6 +778,7 @@ int main(int argc, char **argv)
 			continue;
 		add("deleted", &modes[i], test_deleted);
 		add("failed-by-user", &modes[i], test_failed_by_user);
+		add("cancelled", &modes[i], test_cancelled);
 		add("disk-full", &modes[i], test_disk_full);
 	}
 	add("inline", NULL, test_inline);
