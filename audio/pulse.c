@@ -242,21 +242,18 @@ static void write_all(struct pulse_stream *ps)
 
 static void became_ready(struct pulse_stream *ps)
 {
-	const pa_buffer_attr *attributes = pa_stream_get_buffer_attr(ps->host);
+	gconstpointer data;
 	gsize size;
 
 	if (ps->input)
 		return;
 	if (ps->stream) {
 		write_all(ps);
-	} else {
-		gconstpointer data = g_bytes_get_data(ps->rest, &size);
-
-		pa_stream_write(ps->host, data, size, NULL, 0, PA_SEEK_RELATIVE);
-		drain(ps);
 		return;
 	}
-	g_debug("sound: tlength %u prebuf %u minreq %u", attributes->tlength, attributes->prebuf, attributes->minreq);
+	data = g_bytes_get_data(ps->rest, &size);
+	pa_stream_write(ps->host, data, size, NULL, 0, PA_SEEK_RELATIVE);
+	drain(ps);
 }
 
 static void stream_changed(pa_stream *host, void *data)

@@ -14,7 +14,7 @@
 
 #define GCAP 0x00
 #define GCTL 0x08
-#define WAKEEN 0x0C /* WAKEEN, and STATESTS in the upper half */
+#define WAKEEN 0x0C /* STATESTS is the upper half of its dword */
 #define ICOI 0x60
 #define ICII 0x64
 #define ICIS 0x68
