@@ -66,6 +66,7 @@ static void set_irq(struct hypervisor *hv, unsigned gsi, bool level)
 	struct kvm_irq_level line = { .irq = gsi, .level = level };
 
 	kvm_ioctl(from_hv(hv)->fd, KVM_IRQ_LINE, &line);
+	irq_window_line(from_hv(hv), gsi, level);
 }
 
 static void signal_msi(struct hypervisor *hv, uint64_t address, uint32_t data)
@@ -300,6 +301,7 @@ bool kvm_create_vcpus(struct kvm *kvm, struct vm *vm, unsigned count, GError **e
 		}
 	}
 	remember_initial_state(kvm);
+	irq_window_init(kvm);
 	for (unsigned i = 0; i < count; i++)
 		vcpu_start(kvm->vcpus->pdata[i]);
 	return true;
@@ -385,6 +387,7 @@ void kvm_join(struct kvm *kvm)
 		return;
 	g_mutex_lock(&kvm->vm->lock);
 	kvm->quit = true;
+	irq_window_finish(kvm);
 	kvm_stop_soon(kvm);
 	g_cond_broadcast(&kvm->resumed);
 	g_mutex_unlock(&kvm->vm->lock);

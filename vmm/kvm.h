@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "hypervisor.h"
+#include "irq_window.h"
 #include "vcpu.h"
 
 struct vm;
@@ -39,6 +40,7 @@ struct kvm {
 	bool clock_stopped;
 	struct kvm_irqchip initial_irqchip[3];
 	struct kvm_pit_state2 initial_pit;
+	struct irq_window irq_window;
 	void (*event)(void *opaque, enum kvm_event event, const char *message);
 	void *event_opaque;
 	/* How to start vCPU 0 after a reset, if not at the reset vector; may be NULL. */

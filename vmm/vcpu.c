@@ -131,6 +131,7 @@ struct vcpu *vcpu_new(struct kvm *kvm, unsigned index, unsigned count, GError **
 	vcpu->kvm = kvm;
 	vcpu->index = index;
 	vcpu->unknown_msrs = g_hash_table_new(NULL, NULL);
+	vcpu->stats.fd = -1;
 	vcpu->fd = kvm_ioctl(kvm->fd, KVM_CREATE_VCPU, (void *)(uintptr_t)index);
 	if (vcpu->fd < 0)
 		goto failed;
@@ -146,6 +147,7 @@ struct vcpu *vcpu_new(struct kvm *kvm, unsigned index, unsigned count, GError **
 	if (!emulation_init(&vcpu->emulation, vcpu->fd))
 		goto failed;
 	read_initial(vcpu);
+	kvm_stats_init(&vcpu->stats, vcpu->fd);
 	return vcpu;
 failed:
 	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "CPU %u: KVM cannot %s: %s", index, step,
@@ -157,6 +159,7 @@ failed:
 void vcpu_free(struct vcpu *vcpu)
 {
 	emulation_finish(&vcpu->emulation);
+	kvm_stats_finish(&vcpu->stats);
 	if (vcpu->run)
 		munmap(vcpu->run, vcpu->kvm->run_size);
 	if (vcpu->fd >= 0)
@@ -412,6 +415,8 @@ static gpointer vcpu_thread(gpointer data)
 			break;
 		if (enter_guest(vcpu))
 			handle_exit(vcpu);
+		else if (vcpu->index == 0 && g_atomic_int_get(&kvm->irq_window.wanted))
+			irq_window_look(vcpu);
 	}
 	return NULL;
 }

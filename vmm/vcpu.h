@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "emulation/emulation.h"
+#include "kvm_stats.h"
 #include "log.h"
 
 struct kvm;
@@ -41,6 +42,7 @@ struct vcpu {
 	pid_t tid;
 	bool started;
 	struct vcpu_initial initial;
+	struct kvm_stats stats;
 	/* Its own thread's: */
 	uint64_t exits[VCPU_EXIT_REASONS];
 	uint64_t completed_instructions; /* failed emulations completed in user space */
