@@ -62,9 +62,9 @@ static void test_grub_rescue(void)
 	guest_type(guest, "set a=Ori; echo ${a}el answers\n");
 	guest_wait_text(guest, "Oriel answers", 20);
 	/* History with the cursor key, and the line's end changed. */
-	guest_keys(guest, "up", "backspace", "backspace", NULL);
+	guest_keys(guest, "up", "backspace", NULL);
 	guest_type(guest, "ed\n");
-	guest_wait_text(guest, "Oriel answed", 20);
+	guest_wait_text(guest, "Oriel answered", 20);
 	end(guest);
 }
 
