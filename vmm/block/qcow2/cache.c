@@ -275,7 +275,7 @@ void qcow2_cache_forget(struct qcow2 *image)
 	while (page) {
 		struct qcow2_page *newer = page->newer;
 
-		if (page->image == image)
+		if (page->image == image && !page->pins && !page->loading && !page->dirty && !page->committing)
 			drop(image->cache, page);
 		page = newer;
 	}

@@ -45,6 +45,48 @@ uint32_t qcow2_check_references(struct qcow2_check *check, uint64_t cluster)
 	return count ? *count : 0;
 }
 
+static int by_key(const void *a, const void *b)
+{
+	uint64_t first = *(const uint64_t *)a, second = *(const uint64_t *)b;
+
+	return first < second ? -1 : first > second;
+}
+
+/* For qcow2_check_next(): what is counted where, in order. */
+static void sort_chunks(struct qcow2_check *check)
+{
+	GHashTableIter at;
+	gpointer key;
+
+	g_array_set_size(check->keys, 0);
+	g_hash_table_iter_init(&at, check->chunks);
+	while (g_hash_table_iter_next(&at, &key, NULL))
+		g_array_append_vals(check->keys, key, 1);
+	g_array_sort(check->keys, by_key);
+}
+
+uint64_t qcow2_check_next(struct qcow2_check *check, uint64_t cluster)
+{
+	guint low = 0, high = check->keys->len;
+
+	while (low < high) {
+		guint middle = (low + high) / 2;
+
+		if (g_array_index(check->keys, uint64_t, middle) < cluster / CHUNK_CLUSTERS)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < check->keys->len; low++) {
+		uint64_t first = g_array_index(check->keys, uint64_t, low) * CHUNK_CLUSTERS;
+
+		for (cluster = MAX(cluster, first); cluster < first + CHUNK_CLUSTERS; cluster++)
+			if (qcow2_check_references(check, cluster))
+				return cluster;
+	}
+	return UINT64_MAX;
+}
+
 /* False: not inside of the file. */
 static bool mark(struct qcow2_check *check, uint64_t offset, uint64_t length)
 {
@@ -276,6 +318,8 @@ void qcow2_check_walk(struct qcow2_check *check)
 
 	if (check->chunks)
 		g_hash_table_unref(check->chunks);
+	if (!check->keys)
+		check->keys = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 	check->chunks = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
 	check->chunk = NULL;
 	check->budget = BUDGET;
@@ -286,4 +330,5 @@ void qcow2_check_walk(struct qcow2_check *check)
 	walk_bitmaps(check);
 	if (!check->without_refcounts)
 		walk_refcounts(check);
+	sort_chunks(check);
 }

@@ -37,9 +37,7 @@ static bool compare_cluster(struct qcow2_check *check, uint8_t *block, uint64_t 
 /* Without a block, clusters with references are without refcounts. */
 static void compare_missing(struct qcow2_check *check, uint64_t first, uint64_t last)
 {
-	for (uint64_t cluster = first; cluster <= last; cluster++) {
-		if (!qcow2_check_references(check, cluster))
-			continue;
+	for (uint64_t at = qcow2_check_next(check, first); at <= last; at = qcow2_check_next(check, at + 1)) {
 		check->corruptions++;
 		check->rebuild = true;
 	}
@@ -154,18 +152,6 @@ static void flags(struct qcow2_check *check, bool fix)
 
 /* --- All refcounts anew --- */
 
-static bool block_needed(struct qcow2_check *check, uint64_t index)
-{
-	uint64_t first = index << check->image->block_bits, count = 1ull << check->image->block_bits;
-
-	for (uint64_t i = 0; i < count; i++)
-		if (first + i > check->highest)
-			return false;
-		else if (qcow2_check_references(check, first + i))
-			return true;
-	return false;
-}
-
 /* The new blocks and table lie behind everything else, one after the other. */
 struct rebuild {
 	uint64_t first, blocks, table_clusters;
@@ -178,9 +164,12 @@ static void plan(struct qcow2_check *check, struct rebuild *rebuild)
 	uint64_t own_first, own_last, end;
 
 	g_array_set_size(rebuild->indexes, 0);
-	for (uint64_t index = 0; index <= check->highest >> image->block_bits; index++)
-		if (block_needed(check, index))
-			g_array_append_val(rebuild->indexes, index);
+	for (uint64_t at = qcow2_check_next(check, 0); at != UINT64_MAX;) {
+		uint64_t index = at >> image->block_bits;
+
+		g_array_append_val(rebuild->indexes, index);
+		at = qcow2_check_next(check, (index + 1) << image->block_bits);
+	}
 	own_first = rebuild->first >> image->block_bits;
 	do {
 		end = rebuild->first + rebuild->blocks + rebuild->table_clusters;
@@ -196,25 +185,34 @@ static void plan(struct qcow2_check *check, struct rebuild *rebuild)
 	} while (end != rebuild->first + rebuild->blocks + rebuild->table_clusters);
 }
 
+static void fill_block(struct qcow2_check *check, const struct rebuild *rebuild, uint64_t index, uint8_t *block)
+{
+	struct qcow2 *image = check->image;
+	uint64_t end = rebuild->first + rebuild->blocks + rebuild->table_clusters;
+	uint64_t first = index << image->block_bits, after = (index + 1) << image->block_bits;
+
+	for (uint64_t at = qcow2_check_next(check, first); at < after; at = qcow2_check_next(check, at + 1)) {
+		uint64_t count = qcow2_check_references(check, at);
+
+		if (count > qcow2_refcount_max(image))
+			check->error = EOVERFLOW;
+		else
+			qcow2_refcount_store(image, block, at, count);
+	}
+	for (uint64_t at = MAX(first, rebuild->first); at < MIN(after, end); at++)
+		qcow2_refcount_store(image, block, at, 1);
+}
+
 static void write_rebuilt(struct qcow2_check *check, struct rebuild *rebuild, uint64_t *table)
 {
 	struct qcow2 *image = check->image;
 	g_autofree uint8_t *block = g_malloc(image->cluster_size);
-	uint64_t end = rebuild->first + rebuild->blocks + rebuild->table_clusters;
 
 	for (guint i = 0; i < rebuild->indexes->len && !check->error; i++) {
 		uint64_t index = g_array_index(rebuild->indexes, uint64_t, i), at = rebuild->first + i;
 
 		memset(block, 0, image->cluster_size);
-		for (uint64_t in = 0; in < 1ull << image->block_bits; in++) {
-			uint64_t cluster = (index << image->block_bits) + in;
-			uint64_t count = cluster >= rebuild->first && cluster < end ? 1 : qcow2_check_references(check, cluster);
-
-			if (count > qcow2_refcount_max(image))
-				check->error = EOVERFLOW;
-			else if (count)
-				qcow2_refcount_store(image, block, cluster, count);
-		}
+		fill_block(check, rebuild, index, block);
 		table[index] = at << image->cluster_bits;
 		if (!check->error)
 			check->error = qcow2_write_at(image, at << image->cluster_bits, block, image->cluster_size);
@@ -255,6 +253,8 @@ int qcow2_check_rebuild(struct qcow2_check *check)
 	if (check->error)
 		return check->error;
 	rebuild.first = check->file_clusters;
+	if (rebuild.first >> check->image->block_bits >= QCOW2_REFTABLE_MAX / 8)
+		return check->error = EFBIG;
 	rebuild.indexes = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 	plan(check, &rebuild);
 	if (rebuild.table_clusters << check->image->cluster_bits > QCOW2_REFTABLE_MAX)
@@ -332,7 +332,7 @@ static int clear_marks(struct qcow2_check *check, unsigned repair)
 	uint8_t raw[8];
 	int error;
 
-	if (!marks || check->corruptions || (check->leaks && repair & IMAGE_REPAIR_LEAKS))
+	if (!marks || image->session != QCOW2_SESSION_CLOSED || check->corruptions || (check->leaks && repair & IMAGE_REPAIR_LEAKS))
 		return 0;
 	image->header.incompatible_features &= ~marks;
 	image->corrupt = false;
@@ -368,6 +368,7 @@ int qcow2_check(struct qcow2 *image, unsigned repair, struct image_check *result
 	result->fragmented = check.fragmented;
 	result->end = (check.highest + 1) << image->cluster_bits;
 	g_clear_pointer(&check.chunks, g_hash_table_unref);
+	g_clear_pointer(&check.keys, g_array_unref);
 	qcow2_cache_forget(image);
 	return check.error;
 }

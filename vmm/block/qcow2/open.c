@@ -205,6 +205,9 @@ static void image_free(struct qcow2 *image)
 		engine_file_close(&backing->raw);
 	}
 	g_free(backing);
+	/* What could not be written is lost. */
+	for (guint i = 0; i < image->dirty_pages->len; i++)
+		((struct qcow2_page *)image->dirty_pages->pdata[i])->dirty = false;
 	qcow2_cache_forget(image);
 	engine_remove_file(image->engine, &image->file);
 	engine_remove_file(image->engine, &image->data_file);

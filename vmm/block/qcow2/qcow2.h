@@ -165,7 +165,7 @@ void qcow2_page_dirty(struct qcow2_page *page);
 bool qcow2_cache_overlaps(const struct qcow2 *image, uint64_t offset, uint64_t length);
 /* Forgets pages in clusters that were given back. */
 void qcow2_cache_drop(struct qcow2 *image, uint64_t offset, uint64_t length);
-/* Forgets everything of the image; nothing is dirty, pinned or loading. */
+/* Forgets everything of the image that is not in use or waiting to be written. */
 void qcow2_cache_forget(struct qcow2 *image);
 
 /* --- The image --- */
@@ -533,6 +533,7 @@ bool qcow2_allocation_conflict(struct qcow2 *image, uint64_t start, uint64_t end
 struct qcow2_check {
 	struct qcow2 *image;
 	GHashTable *chunks;      /* references found, by cluster */
+	GArray *keys;            /* of chunks, in order */
 	uint64_t chunk_last;
 	uint32_t *chunk;
 	uint64_t file_clusters;
@@ -550,6 +551,8 @@ struct image_check;
 /* Blocking, before any request. Fills result; with what is left to do after repairs. 0 or an errno value. */
 int qcow2_check(struct qcow2 *image, unsigned repair, struct image_check *result);
 uint32_t qcow2_check_references(struct qcow2_check *check, uint64_t cluster);
+/* The first cluster from there on that has references; UINT64_MAX: there is none. */
+uint64_t qcow2_check_next(struct qcow2_check *check, uint64_t cluster);
 void qcow2_check_walk(struct qcow2_check *check);
 int qcow2_check_rebuild(struct qcow2_check *check);
 

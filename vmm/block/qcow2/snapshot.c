@@ -231,6 +231,15 @@ static int copy_l1(struct qcow2 *image, const uint64_t *l1, uint32_t entries, bo
 	return error ? error : qcow2_write_table(image, *offset, copy, entries);
 }
 
+/* Takes back what was counted for something that failed. */
+static void clean_up(struct qcow2 *image)
+{
+	struct image_check check;
+
+	if (!image->read_only && !image->corrupt && qcow2_commit_sync(image) == 0)
+		qcow2_check(image, IMAGE_REPAIR_LEAKS, &check);
+}
+
 bool block_snapshot_create(struct block *block, const char *name, uint64_t vm_clock_nanoseconds, GError **error)
 {
 	struct qcow2_snapshot_table *table;
@@ -258,6 +267,8 @@ bool block_snapshot_create(struct block *block, const char *name, uint64_t vm_cl
 	}
 	failure = failure ? failure : qcow2_snapshots_write(image, table);
 	failure = failure ? failure : qcow2_commit_sync(image);
+	if (failure)
+		clean_up(image);
 	qcow2_cache_forget(image);
 	qcow2_snapshots_free(table);
 	if (failure == EMLINK)
@@ -341,6 +352,8 @@ bool block_snapshot_apply(struct block *block, const char *name, GError **error)
 	snapshot = find(table, name, error);
 	if (snapshot) {
 		failure = apply(image, snapshot);
+		if (failure)
+			clean_up(image);
 		qcow2_cache_forget(image);
 		block->size = image->header.size & ~511ull;
 	}
@@ -384,6 +397,8 @@ bool block_snapshot_delete(struct block *block, const char *name, GError **error
 	snapshot = find(table, name, error);
 	if (snapshot)
 		failure = delete(image, table, snapshot);
+	if (failure)
+		clean_up(image);
 	qcow2_cache_forget(image);
 	qcow2_snapshots_free(table);
 	return failure ? fail(error, image, "The snapshot cannot be deleted", failure) : snapshot != NULL;
