@@ -1,6 +1,6 @@
 /*
- * Disk images beside `qemu-img bench` and beside the raw file: the same pattern, depth, size and cache mode (writeback,
- * io_uring), printed as ratios of requests per second. Each row is the best of three, taken in turns.
+ * Disk images beside `qemu-img bench` and beside the raw file: the same pattern, depth, size and cache mode
+ * (writeback, io_uring), printed as ratios of requests per second. Each row is the best of three, taken in turns.
  */
 #include <glib/gstdio.h>
 #include <stdio.h>
@@ -177,7 +177,8 @@ int main(void)
 	if (!g_mkdtemp(folder))
 		return 1;
 	raw = g_build_filename(folder, "raw", NULL);
-	if (image_create(&(struct image_create_options){ .path = raw, .format = BLOCK_FORMAT_RAW, .size = SIZE }, NULL))
+	if (image_create(&(struct image_create_options){ .path = raw, .format = BLOCK_FORMAT_RAW, .size = SIZE },
+			 NULL))
 		ours(raw, BLOCK_FORMAT_RAW, &fill);
 	measure_large(folder);
 	for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++)

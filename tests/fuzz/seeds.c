@@ -17,7 +17,8 @@ static void write_some(const char *path)
 	struct iovec iov = { buffer, sizeof buffer };
 
 	for (uint64_t at = 0; block && at < block_size(block) - sizeof buffer; at += 12288) {
-		struct block_request request = { .operation = at % 24576 ? BLOCK_WRITE_ZEROES : BLOCK_WRITE, .offset = at,
+		struct block_request request = { .operation = at % 24576 ? BLOCK_WRITE_ZEROES : BLOCK_WRITE,
+						 .offset = at,
 						 .length = sizeof buffer, .iov = &iov, .iov_count = 1, .done = done };
 
 		block_submit(block, &request);
@@ -35,7 +36,8 @@ int main(int argc, char **argv)
 		{ .size = 64 << 10, .cluster_size = 512 },
 		{ .size = 64 << 10, .cluster_size = 512, .version = 2 },
 		{ .size = 64 << 10, .cluster_size = 512, .refcount_bits = 1, .lazy_refcounts = true },
-		{ .size = 64 << 10, .cluster_size = 1024, .refcount_bits = 64, .compression = IMAGE_COMPRESSION_ZSTD },
+		{ .size = 64 << 10, .cluster_size = 1024, .refcount_bits = 64,
+		  .compression = IMAGE_COMPRESSION_ZSTD },
 		{ .size = 128 << 10, .cluster_size = 16384, .extended_l2 = true },
 	};
 

@@ -57,7 +57,8 @@ static inline int tool(const struct folder *folder, char **output, const char *f
 	command = g_strdup_vprintf(format, list);
 	va_end(list);
 	g_assert_true(g_shell_parse_argv(command, NULL, &arguments, NULL));
-	g_assert_true(g_spawn_sync(folder->path, arguments, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out, &err, &status,
+	g_assert_true(g_spawn_sync(folder->path, arguments, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out, &err,
+				   &status,
 				   NULL));
 	if (status)
 		g_test_message("%s: %s%s", command, out, err);
@@ -85,7 +86,8 @@ static inline int run(struct block *block, enum block_operation operation, uint6
 		      uint64_t length)
 {
 	struct waiting waiting = { .request = { .operation = operation, .offset = offset, .length = length,
-						.iov = waiting.iov, .iov_count = buffer ? 1 : 0, .done = request_done },
+						.iov = waiting.iov, .iov_count = buffer ? 1 : 0,
+								.done = request_done },
 				   .iov = { { buffer, length } } };
 
 	block_submit(block, &waiting.request);

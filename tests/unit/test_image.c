@@ -127,9 +127,11 @@ static void test_create_refused(struct folder *folder, gconstpointer data)
 	g_autofree char *path = folder_file(folder, "disk.qcow2");
 
 	(void)data;
-	REFUSED(image_create(&(struct image_create_options){ .path = path, .size = SIZE, .cluster_size = 3000 }, &failure),
+	REFUSED(image_create(&(struct image_create_options){ .path = path, .size = SIZE, .cluster_size = 3000 },
+			     &failure),
 		"power of two");
-	REFUSED(image_create(&(struct image_create_options){ .path = path, .size = SIZE, .backing_path = "no" }, &failure),
+	REFUSED(image_create(&(struct image_create_options){ .path = path, .size = SIZE, .backing_path = "no" },
+			     &failure),
 		"No such file");
 	REFUSED(image_create(&(struct image_create_options){ .path = path, .size = 1ull << 41, .cluster_size = 512 },
 			     &failure), "larger clusters");
@@ -209,7 +211,8 @@ static void test_snapshots_refcount_1(struct folder *folder, gconstpointer data)
 	g_autofree char *path = folder_file(folder, "disk.qcow2");
 
 	(void)data;
-	CHECKED(image_create(&(struct image_create_options){ .path = path, .size = SIZE, .refcount_bits = 1 }, &failure));
+	CHECKED(image_create(&(struct image_create_options){ .path = path, .size = SIZE, .refcount_bits = 1 },
+			     &failure));
 	pattern(folder, "disk.qcow2", 1, 5);
 	REFUSED(image_snapshot_create(path, "one", &failure), "refcounts");
 	assert_clean(folder, "disk.qcow2");
@@ -242,17 +245,20 @@ static void test_convert(struct folder *folder, gconstpointer data)
 	convert(folder, "disk.qcow2", "to.raw", (struct image_convert_options){ .target.format = BLOCK_FORMAT_RAW });
 	convert(folder, "one.raw", "to.qcow2", (struct image_convert_options){ 0 });
 	convert(folder, "to.qcow2", "small.qcow2", (struct image_convert_options){ .compress = true });
-	convert(folder, "small.qcow2", "back.raw", (struct image_convert_options){ .target.format = BLOCK_FORMAT_RAW });
+	convert(folder, "small.qcow2", "back.raw",
+		(struct image_convert_options){ .target.format = BLOCK_FORMAT_RAW });
 	convert(folder, "to.qcow2", "zstd.qcow2", (struct image_convert_options){ .compress = true,
 		.target = { .compression = IMAGE_COMPRESSION_ZSTD, .cluster_size = 4096, .refcount_bits = 2 } });
 	pattern(folder, "zstd.qcow2", 10, 30);
 	assert_clean(folder, "zstd.qcow2");
-	convert(folder, "disk.qcow2", "over.qcow2", (struct image_convert_options){ .target.backing_path = "small.qcow2" });
+	convert(folder, "disk.qcow2", "over.qcow2",
+		(struct image_convert_options){ .target.backing_path = "small.qcow2" });
 	g_assert_cmpint(tool(folder, NULL, "qemu-img snapshot -c s disk.qcow2"), ==, 0);
 	pattern(folder, "disk.qcow2", 11, 10);
 	convert(folder, "one.raw", "x.qcow2", (struct image_convert_options){ 0 });
 	{
-		g_autofree char *source = folder_file(folder, "disk.qcow2"), *target = folder_file(folder, "snap.qcow2");
+		g_autofree char *source = folder_file(folder, "disk.qcow2");
+		g_autofree char *target = folder_file(folder, "snap.qcow2");
 
 		CHECKED(image_convert(&(struct image_convert_options){ .source = source, .snapshot = "s",
 								       .target.path = target }, &failure));
@@ -269,7 +275,8 @@ static void test_commit_rebase(struct folder *folder, gconstpointer data)
 	g_assert_cmpint(tool(folder, NULL, "qemu-img create -f qcow2 other.qcow2 3M"), ==, 0);
 	pattern(folder, "base.qcow2", 1, 30);
 	pattern(folder, "other.qcow2", 2, 30);
-	g_assert_cmpint(tool(folder, NULL, "qemu-img create -f qcow2 %s -b base.qcow2 -F qcow2 top.qcow2 5M", options), ==, 0);
+	g_assert_cmpint(tool(folder, NULL, "qemu-img create -f qcow2 %s -b base.qcow2 -F qcow2 top.qcow2 5M",
+			     options), ==, 0);
 	pattern(folder, "top.qcow2", 3, 10);
 	raw_copy(folder, "top.qcow2", "model.raw");
 	CHECKED(image_rebase(path, "other.qcow2", BLOCK_FORMAT_PROBE, false, NULL, NULL, &failure));
@@ -296,7 +303,8 @@ static void test_compact(struct folder *folder, gconstpointer data)
 
 	(void)data;
 	g_assert_cmpint(tool(folder, NULL, "qemu-img create -f qcow2 disk.qcow2 64M"), ==, 0);
-	g_assert_cmpint(tool(folder, NULL, "qemu-io -f qcow2 -c 'write -P 5 0 2M' -c 'write -P 0 2M 32M' disk.qcow2"), ==, 0);
+	g_assert_cmpint(tool(folder, NULL, "qemu-io -f qcow2 -c 'write -P 5 0 2M' -c 'write -P 0 2M 32M' disk.qcow2"),
+			==, 0);
 	raw_copy(folder, "disk.qcow2", "model.raw");
 	g_assert_cmpint(tool(folder, NULL, "qemu-img convert -S 0 -O raw disk.qcow2 disk.raw"), ==, 0);
 	CHECKED(image_info(path, &before, &failure));
@@ -340,7 +348,8 @@ static void test_refused(struct folder *folder, gconstpointer data)
 	struct image_check check;
 
 	(void)data;
-	g_assert_cmpint(tool(folder, NULL, "qemu-img create -f qcow2 --object secret,id=s,data=x -o encrypt.format=luks,"
+	g_assert_cmpint(tool(folder, NULL,
+			     "qemu-img create -f qcow2 --object secret,id=s,data=x -o encrypt.format=luks,"
 			     "encrypt.key-secret=s,encrypt.iter-time=10 luks.qcow2 1M"), ==, 0);
 	open_refused(folder, "luks.qcow2", true, "encrypted (LUKS)");
 	g_assert_cmpint(tool(folder, NULL, "qemu-img create -f qcow2 disk.qcow2 1M"), ==, 0);
@@ -432,7 +441,8 @@ static void test_crashed(struct folder *folder, gconstpointer data)
 	g_assert_false(info.dirty);
 	image_info_clear(&info);
 	assert_clean(folder, "disk.qcow2");
-	g_assert_cmpint(tool(folder, NULL, "qemu-io -f qcow2 -c 'read -P 1 128k 896k' -c 'read -P 2 2M 1M' disk.qcow2"), ==, 0);
+	g_assert_cmpint(tool(folder, NULL,
+			     "qemu-io -f qcow2 -c 'read -P 1 128k 896k' -c 'read -P 2 2M 1M' disk.qcow2"), ==, 0);
 }
 
 /* Refcounts that are lost altogether are found again. */

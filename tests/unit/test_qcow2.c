@@ -87,13 +87,15 @@ static char *make(const struct folder *folder, const struct variant *variant, ui
 		tool(folder, NULL, "qemu-io -c 'write -P 7 8k 40k' -c 'write -z 100k 20k' -f qcow2 middle.qcow2");
 		memset(model + 8192, 7, 40960);
 		memset(model + 102400, 0, 20480);
-		tool(folder, NULL, "qemu-img create -q -f qcow2 -b middle.qcow2 -F qcow2 -o extended_l2=on base.qcow2");
+		tool(folder, NULL,
+		     "qemu-img create -q -f qcow2 -b middle.qcow2 -F qcow2 -o extended_l2=on base.qcow2");
 		tool(folder, NULL, "qemu-io -c 'write -P 9 30k 40k' -f qcow2 base.qcow2");
 		memset(model + 30720, 9, 40960);
 	} else {
 		path = "base.raw";
 	}
-	g_assert_cmpint(tool(folder, NULL, "qemu-img create -q -f qcow2 %s -b %s -F %s disk.qcow2 %u", variant->options,
+	g_assert_cmpint(tool(folder, NULL, "qemu-img create -q -f qcow2 %s -b %s -F %s disk.qcow2 %u",
+			     variant->options,
 			     path, strchr(path, 'q') ? "qcow2" : "raw", DISK_SIZE), ==, 0);
 	return folder_file(folder, "disk.qcow2");
 }
@@ -118,11 +120,11 @@ static void start_random(struct block *block, struct slot *slot, unsigned index,
 	uint8_t *buffer = slot->buffer;
 	uint64_t cut = (uint64_t)g_test_rand_int_range(0, (gint32)length);
 
-	*waiting = (struct waiting){ .request = { .offset = offset, .length = length, .iov = waiting->iov, .iov_count = 3,
-						  .done = request_done },
+	*waiting = (struct waiting){ .request = { .offset = offset, .length = length, .iov = waiting->iov,
+						  .iov_count = 3, .done = request_done },
 				     .iov = { { buffer, cut }, { buffer + cut, 0 }, { buffer + cut, length - cut } } };
-	waiting->request.operation = kind < 6 ? BLOCK_READ : kind < 14 ? BLOCK_WRITE : kind < 17 ? BLOCK_WRITE_ZEROES :
-				     kind < 19 ? BLOCK_DISCARD : BLOCK_FLUSH;
+	waiting->request.operation = kind < 6 ? BLOCK_READ : kind < 14 ? BLOCK_WRITE :
+				     kind < 17 ? BLOCK_WRITE_ZEROES : kind < 19 ? BLOCK_DISCARD : BLOCK_FLUSH;
 	waiting->request.force_unit_access = g_test_rand_int_range(0, 16) == 0;
 	if (waiting->request.operation == BLOCK_WRITE) {
 		fill(buffer, length);
@@ -240,7 +242,8 @@ static void test_random(struct folder *folder, gconstpointer data)
 	g_autofree char *path = make(folder, variant, model);
 
 	for (unsigned round = 0; round < ROUNDS; round++) {
-		struct block_options options = { .path = path, .cache = variant->cache, .no_io_uring = variant->threads };
+		struct block_options options = { .path = path, .cache = variant->cache,
+						 .no_io_uring = variant->threads };
 		GError *error = NULL;
 		struct block *block = block_open(&options, &error);
 

@@ -8,8 +8,8 @@
  * once (what the page cache had is done by then), and leaves the rest to its event loop.
  *
  * Errors are positive errno values. Requests finish in any order; a flush covers the writes that had finished before
- * it was submitted. Offsets and lengths are bytes; the caller keeps them inside the disk (EINVAL otherwise) and aligned to
- * 512 (discs: 2048). O_DIRECT alignment is the engine's affair.
+ * it was submitted. Offsets and lengths are bytes; the caller keeps them inside the disk (EINVAL otherwise) and
+ * aligned to 512 (discs: 2048). O_DIRECT alignment is the engine's affair.
  */
 #pragma once
 
@@ -53,7 +53,7 @@ enum block_cache {
 
 enum block_format {
 	BLOCK_FORMAT_PROBE, /* by the file's first bytes; discs are raw */
-	BLOCK_FORMAT_RAW,   /* whatever the guest wrote there: a guest can make its raw disk look like a qcow2 image */
+	BLOCK_FORMAT_RAW,   /* whatever is there: a guest can make its raw disk look like a qcow2 image */
 	BLOCK_FORMAT_QCOW2,
 };
 
@@ -66,7 +66,7 @@ struct block_options {
 	bool optical; /* 2048-byte sectors; an empty file is refused with a message about discs */
 	enum block_cache cache;
 	bool no_io_uring; /* use the thread pool even where io_uring works */
-	struct engine *engine; /* NULL, or what takes the place of both; freed with the block, or when opening fails */
+	struct engine *engine; /* NULL, or instead of both; freed with the block, or when opening fails */
 };
 
 #define BLOCK_LATENCY_BUCKETS 24
@@ -100,12 +100,12 @@ unsigned block_poll(struct block *block);
 void block_drain(struct block *block);
 
 /*
- * Called (from block_poll) when the host cannot do a request for a reason that the user can mend: the disk is full, or
- * the file went away or shrank. The request is kept; block_retry() submits it again, block_fail() finishes it with its
- * error (call block_poll() after either). Without a handler the request just fails.
+ * Called (from block_poll) when the host cannot do a request for a reason that the user can mend: the disk is full,
+ * or the file went away or shrank. The request is kept; block_retry() submits it again, block_fail() finishes it with
+ * its error (call block_poll() after either). Without a handler the request just fails.
  *
- * block_fail() is the user's answer: he is not asked again about a file that went away. block_cancel() is for a request
- * that nobody waits for any longer.
+ * block_fail() is the user's answer: he is not asked again about a file that went away. block_cancel() is for a
+ * request that nobody waits for any longer.
  */
 void block_set_trouble_handler(struct block *block, void (*trouble)(struct block *block, int error,
 				const char *message, void *opaque), void *opaque);

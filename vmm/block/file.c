@@ -119,7 +119,8 @@ static bool check_kind(struct engine_file *file, const struct stat *status, bool
 	else if (S_ISBLK(status->st_mode) && ioctl(file->fd, BLKGETSIZE64, &file->length) < 0)
 		return open_failed(file, optical, errno, error);
 	else if (!S_ISBLK(status->st_mode) && !S_ISREG(status->st_mode))
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s is neither a regular file nor a host disk, so "
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			    "%s is neither a regular file nor a host disk, so "
 			    "it cannot be a %s. Choose another file", file->path, what);
 	else
 		return true;
@@ -189,7 +190,8 @@ bool engine_file_open(struct engine_file *file, const struct block_options *opti
 	*file = (struct engine_file){ .path = g_strdup(options->path), .slot = -1, .direct = direct,
 				      .read_only = options->read_only };
 	/* O_NONBLOCK: a FIFO or an empty drive must not hang us; it means nothing to files and disks. */
-	file->fd = open(options->path, (options->read_only ? O_RDONLY : O_RDWR) | (direct ? O_DIRECT : 0) | O_CLOEXEC |
+	file->fd = open(options->path,
+			(options->read_only ? O_RDONLY : O_RDWR) | (direct ? O_DIRECT : 0) | O_CLOEXEC |
 			O_NOCTTY | O_NONBLOCK);
 	if (file->fd < 0 && errno == EISDIR && !options->read_only)
 		file->fd = open(options->path, O_RDONLY | O_CLOEXEC); /* for the message of check_kind() */
@@ -234,7 +236,8 @@ void engine_file_recover(struct engine *engine, struct engine_file *file)
 		return;
 	}
 	if (found.length != file->length) {
-		g_message("block: %s was replaced by a file of another size, which cannot be the same disk", found.path);
+		g_message("block: %s was replaced by a file of another size, which cannot be the same disk",
+			  found.path);
 		engine_file_close(&found);
 		return;
 	}

@@ -82,7 +82,8 @@ static void describe(const struct qcow2 *image, struct image_info *info)
 bool image_failed(GError **error, const char *what, const char *path, int cause)
 {
 	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(cause), "%s %s: %s%s", what, path, g_strerror(cause),
-		    cause == ENOSPC ? ". Free some space" : cause == EEXIST ? ". Choose another name, or remove it first" : "");
+		    cause == ENOSPC ? ". Free some space" :
+		    cause == EEXIST ? ". Choose another name, or remove it first" : "");
 	return false;
 }
 
@@ -91,7 +92,8 @@ bool image_file_open(struct image_file *file, const char *path, bool read_only, 
 	struct block_options options = { .path = path, .read_only = read_only };
 
 	if (image_probe(path) != BLOCK_FORMAT_QCOW2) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s is not a qcow2 image, which this needs. Choose "
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			    "%s is not a qcow2 image, which this needs. Choose "
 			    "another one, or convert it", path);
 		return false;
 	}

@@ -2,9 +2,9 @@
  * Disk images as files: creating, checking, resizing and converting them, and their snapshots. For the manager, the
  * command line and tests; a running machine uses block.h.
  *
- * All functions block, on the thread of the caller, and open the image for themselves (so they fail with a clear message
- * while a machine uses it), but for those that take a struct block: that must be idle (block_drain()). Sizes and offsets
- * are bytes. Errors say what is wrong and what to do.
+ * All functions block, on the thread of the caller, and open the image for themselves (so they fail with a clear
+ * message while a machine uses it), but for those that take a struct block: that must be idle (block_drain()). Sizes
+ * and offsets are bytes. Errors say what is wrong and what to do.
  */
 #pragma once
 
@@ -54,7 +54,8 @@ struct image_create_options {
 
 bool image_create(const struct image_create_options *options, GError **error);
 /* Smaller only with consent: what lies behind the new end is lost. */
-bool image_resize(const char *path, uint64_t size, bool shrink, enum image_preallocation preallocation, GError **error);
+bool image_resize(const char *path, uint64_t size, bool shrink, enum image_preallocation preallocation,
+		  GError **error);
 
 /* --- Looking --- */
 
@@ -102,7 +103,8 @@ struct image_convert_options {
 	const char *source;
 	enum block_format source_format;
 	const char *snapshot; /* of the source; NULL: its present state */
-	struct image_create_options target; /* its size is the source's if 0; with backing_path: only what differs from it */
+	/* Its size is the source's if 0; with backing_path: only what differs from that is copied. */
+	struct image_create_options target;
 	bool compress;
 	image_progress progress;
 	void *progress_opaque;
@@ -114,8 +116,8 @@ bool image_compact(const char *path, image_progress progress, void *opaque, GErr
 /* Writes everything that is in the image into its backing image, and empties it. */
 bool image_commit(const char *path, image_progress progress, void *opaque, GError **error);
 /*
- * Gives the image another backing image, or none (NULL), without changing what the guest sees; with only_name, just the
- * name in the header changes (the other has the same contents, and was moved).
+ * Gives the image another backing image, or none (NULL), without changing what the guest sees; with only_name, just
+ * the name in the header changes (the other has the same contents, and was moved).
  */
 bool image_rebase(const char *path, const char *backing_path, enum block_format backing_format, bool only_name,
 		  image_progress progress, void *opaque, GError **error);

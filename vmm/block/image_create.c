@@ -107,7 +107,8 @@ static bool set_fields(struct qcow2_header *header, const struct image_create_op
 	if (cluster & (cluster - 1) || cluster < 512 || cluster > 2u << 20)
 		return refuse(error, options->path, "the cluster size is a power of two from 512 to 2M");
 	if (bits & (bits - 1) || bits > 64 || (header->version == 2 && bits != 16))
-		return refuse(error, options->path, "refcounts have 1, 2, 4, 8, 16, 32 or 64 bits, in version 2 always 16");
+		return refuse(error, options->path,
+			      "refcounts have 1, 2, 4, 8, 16, 32 or 64 bits, in version 2 always 16");
 	if (header->version == 2 && (options->extended_l2 || options->lazy_refcounts || options->compression ||
 				     options->data_path))
 		return refuse(error, options->path, "version 2 has none of these features; choose version 3");
@@ -132,7 +133,8 @@ static bool lay_out(struct qcow2 *image, uint64_t *blocks, GError **error)
 	uint64_t entries = qcow2_l1_entries(image, header->size), l1, table;
 
 	if (header->size > INT64_MAX / 2 || entries > QCOW2_L1_MAX / 8)
-		return refuse(error, image->file.path, "it would be too large for its cluster size; choose larger clusters");
+		return refuse(error, image->file.path,
+			      "it would be too large for its cluster size; choose larger clusters");
 	l1 = qcow2_clusters(image, entries * 8);
 	header->l1_size = (uint32_t)entries;
 	table = qcow2_refcount_table_wish(image, l1);
@@ -164,7 +166,8 @@ static int write_refcounts(const struct qcow2 *image, int fd, uint64_t blocks)
 
 	for (uint64_t i = 0; i < blocks && !error; i++) {
 		memset(block, 0, image->cluster_size);
-		for (uint64_t in = 0; in < 1ull << image->block_bits && (i << image->block_bits) + in < image->end; in++)
+		for (uint64_t in = 0; in < 1ull << image->block_bits &&
+		     (i << image->block_bits) + in < image->end; in++)
 			qcow2_refcount_store((struct qcow2 *)image, block, in, 1);
 		qcow2_put64(table + i * 8, (first + i) << image->cluster_bits);
 		error = write_all(fd, block, image->cluster_size, (first + i) << image->cluster_bits);
@@ -220,7 +223,8 @@ static bool image_preallocate(const char *path, uint64_t start, uint64_t end, en
 	failure = qcow2_preallocate(image, start, end);
 	if (!failure && preallocation == IMAGE_PREALLOCATION_FALLOC)
 		failure = posix_fallocate(image->data->fd, 0, (off_t)image->data->length);
-	for (uint64_t at = start; preallocation == IMAGE_PREALLOCATION_FULL && at < end && !failure; at += ZERO_STEP) {
+	for (uint64_t at = start; preallocation == IMAGE_PREALLOCATION_FULL && at < end &&
+	     !failure; at += ZERO_STEP) {
 		g_autofree uint8_t *zeroes = g_malloc0(ZERO_STEP);
 
 		failure = qcow2_run_op(image, BLOCK_WRITE, at, zeroes, MIN(ZERO_STEP, end - at));
@@ -330,7 +334,8 @@ static bool resize_qcow2(const char *path, uint64_t size, uint64_t old, enum ima
 	       image_preallocate(path, old, size, preallocation, error);
 }
 
-bool image_resize(const char *path, uint64_t size, bool shrink, enum image_preallocation preallocation, GError **error)
+bool image_resize(const char *path, uint64_t size, bool shrink, enum image_preallocation preallocation,
+		  GError **error)
 {
 	struct image_info info;
 	bool refused = false;
@@ -339,11 +344,14 @@ bool image_resize(const char *path, uint64_t size, bool shrink, enum image_preal
 		return false;
 	size = (size + 511) & ~511ull;
 	if (size < info.size && !shrink) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s would become smaller, and what is behind its new end "
-			    "would be lost. Shrink the guest's partitions first, then confirm that you want this", path);
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			    "%s would become smaller, and what is behind its new end "
+			    "would be lost. Shrink the guest's partitions first, then confirm that you want this",
+			    		path);
 		refused = true;
 	} else if (info.format == BLOCK_FORMAT_QCOW2 && (info.bitmaps || (info.snapshots && info.version == 2))) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s cannot be resized because of its %s. Delete them, or "
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			    "%s cannot be resized because of its %s. Delete them, or "
 			    "convert it to a new image", path, info.bitmaps ? "bitmaps" : "snapshots");
 		refused = true;
 	}

@@ -156,7 +156,8 @@ static bool convert_into(struct copy *copy, const struct image_create_options *t
 	if (!copy->target)
 		return false;
 	image = qcow2_from_block(copy->target);
-	copy->unit = copy->options->compress && image ? image->cluster_size : MAX(image ? image->cluster_size : 0, 4096);
+	copy->unit = copy->options->compress && image ? image->cluster_size : MAX(image ? image->cluster_size : 0,
+										  4096);
 	copy->buffer = g_malloc(STEP);
 	copy->other = g_malloc(STEP);
 	done = copy_all(copy, error);
@@ -168,7 +169,8 @@ static bool convert_into(struct copy *copy, const struct image_create_options *t
 
 bool image_convert(const struct image_convert_options *options, GError **error)
 {
-	struct block_options source = { .path = options->source, .format = options->source_format, .read_only = true };
+	struct block_options source = { .path = options->source, .format = options->source_format,
+					.read_only = true };
 	struct image_create_options target = options->target;
 	struct copy copy = { .options = options, .source = block_open(&source, error) };
 	bool done = copy.source != NULL;
@@ -215,7 +217,8 @@ static int punch_free(struct qcow2 *image)
 		if (error || !count)
 			continue;
 		if (cluster > start)
-			error = qcow2_sync(image->engine, &image->file, BLOCK_DISCARD, start << image->cluster_bits, NULL,
+			error = qcow2_sync(image->engine, &image->file, BLOCK_DISCARD, start << image->cluster_bits,
+					   NULL,
 					   (cluster - start) << image->cluster_bits);
 		start = cluster + 1;
 	}

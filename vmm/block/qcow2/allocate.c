@@ -94,7 +94,8 @@ static int allocate_old(struct qcow2 *image, uint64_t count, struct qcow2_run_of
  */
 static int add_block(struct qcow2 *image, uint64_t index)
 {
-	uint64_t offset = image->end << image->cluster_bits, in_block = image->end & ((1ull << image->block_bits) - 1);
+	uint64_t offset = image->end << image->cluster_bits,
+			in_block = image->end & ((1ull << image->block_bits) - 1);
 	struct qcow2_page *page;
 	uint32_t change = (uint32_t)index;
 
@@ -136,7 +137,8 @@ static int allocate_end(struct qcow2 *image, uint64_t count, struct qcow2_run_of
 			return error;
 		run->cluster = image->end;
 		run->fresh = true;
-		run->count = find_free(page, &run->cluster, image->end + qcow2_refcount_page_rest(image, image->end), count);
+		run->count = find_free(page, &run->cluster, image->end + qcow2_refcount_page_rest(image, image->end),
+				       count);
 		image->end = run->cluster + run->count;
 		error = run->count ? take(page, run) : 0;
 		qcow2_page_put(page);
@@ -287,7 +289,8 @@ static int move_refcount_table(struct qcow2 *image, uint64_t clusters)
 	/* All of them get into the file with the new table. */
 	g_array_set_size(image->refcount_table_changes, 0);
 	error = error ? error : qcow2_commit_sync(image);
-	error = error ? error : qcow2_write_table(image, cluster << image->cluster_bits, image->refcount_table, entries);
+	error = error ? error : qcow2_write_table(image, cluster << image->cluster_bits, image->refcount_table,
+						  entries);
 	error = error ? error : qcow2_flush_file(image);
 	if (error)
 		return error;
@@ -343,7 +346,9 @@ static int count_end(struct qcow2 *image)
 /* Makes blocks for all of [end, end + count), moving the end on as it takes clusters for them. */
 static int ensure_blocks(struct qcow2 *image, uint64_t count)
 {
-	for (uint64_t index = image->end >> image->block_bits; index <= (image->end + count) >> image->block_bits; index++) {
+	uint64_t first = image->end >> image->block_bits;
+
+	for (uint64_t index = first; index <= (image->end + count) >> image->block_bits; index++) {
 		int error = 0;
 
 		if (index >= image->refcount_table_size)

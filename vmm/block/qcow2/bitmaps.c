@@ -33,7 +33,8 @@ void qcow2_bitmaps_prepare(struct qcow2 *image)
 		return;
 	length = qcow2_get64(extension->data + 8);
 	offset = qcow2_get64(extension->data + 16);
-	if (length && length <= DIRECTORY_MAX && offset < INT64_MAX - length && !qcow2_overlaps(image, offset, length)) {
+	if (length && length <= DIRECTORY_MAX && offset < INT64_MAX - length && !qcow2_overlaps(image, offset,
+												length)) {
 		image->bitmap_directory = g_malloc(length);
 		image->bitmap_directory_offset = offset;
 		image->bitmap_directory_length = length;

@@ -1,6 +1,6 @@
 /*
- * Checking: all references to clusters are counted anew, and compared with the refcounts. Blocking, with bounded memory
- * and time however the image came to be.
+ * Checking: all references to clusters are counted anew, and compared with the refcounts. Blocking, with bounded
+ * memory and time however the image came to be.
  */
 #include "qcow2.h"
 
@@ -131,7 +131,8 @@ static bool entry_valid(struct qcow2_check *check, struct qcow2_entry entry, uin
 		return true;
 	if (entry.entry & QCOW2_COMPRESSED) {
 		/* The last sector may be cut short by the end of the file. */
-		uint64_t at = qcow2_packed_offset(image, entry.entry), length = qcow2_packed_length(image, entry.entry);
+		uint64_t at = qcow2_packed_offset(image, entry.entry), length = qcow2_packed_length(image,
+												    entry.entry);
 
 		return at <= image->file.length && at + length <= check->file_clusters << image->cluster_bits &&
 		       mark(check, at, length);
@@ -166,7 +167,8 @@ static void walk_l2(struct qcow2_check *check, uint64_t offset, bool active)
 		return;
 	check->error = qcow2_read_at(image, offset, table, image->cluster_size);
 	for (uint64_t at = 0; at < image->cluster_size && !check->error; at += image->entry_size) {
-		struct qcow2_entry entry = { qcow2_get64(table + at), image->extended ? qcow2_get64(table + at + 8) : 0 };
+		struct qcow2_entry entry = { qcow2_get64(table + at),
+					     image->extended ? qcow2_get64(table + at + 8) : 0 };
 
 		if (!entry.entry && !entry.bitmap)
 			continue;
@@ -258,7 +260,8 @@ static void walk_bitmap(struct qcow2_check *check, uint64_t offset, uint32_t ent
 	struct qcow2 *image = check->image;
 	g_autofree uint64_t *table = NULL;
 
-	if (entries > QCOW2_L1_MAX / 8 || offset & (image->cluster_size - 1) || !mark(check, offset, entries * 8ull)) {
+	if (entries > QCOW2_L1_MAX / 8 || offset & (image->cluster_size - 1) || !mark(check, offset,
+										      entries * 8ull)) {
 		check->mapping_errors++;
 		return;
 	}

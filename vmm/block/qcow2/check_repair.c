@@ -1,4 +1,6 @@
-/* What a check finds, and mending it: refcounts in place, or all of them anew where their own structure is damaged. */
+/*
+ * What a check finds, and mending it: refcounts in place, or all of them anew where their own structure is damaged.
+ */
 #include "qcow2.h"
 
 #include <errno.h>
@@ -17,7 +19,8 @@ enum comparison {
 static bool compare_cluster(struct qcow2_check *check, uint8_t *block, uint64_t cluster, enum comparison comparison)
 {
 	struct qcow2 *image = check->image;
-	uint64_t expected = qcow2_check_references(check, cluster), actual = qcow2_refcount_load(image, block, cluster);
+	uint64_t expected = qcow2_check_references(check, cluster), actual = qcow2_refcount_load(image, block,
+												 cluster);
 
 	if (expected == actual)
 		return false;
@@ -138,7 +141,8 @@ static void flags(struct qcow2_check *check, bool fix)
 	for (uint32_t i = 0; i < image->header.l1_size && !check->error; i++) {
 		uint64_t entry = image->l1[i], offset = entry & QCOW2_OFFSET_MASK;
 
-		if (!offset || offset & (image->cluster_size - 1) || offset >> image->cluster_bits >= check->file_clusters)
+		if (!offset || offset & (image->cluster_size - 1) ||
+		    offset >> image->cluster_bits >= check->file_clusters)
 			continue;
 		count_flag(check, entry, with_flag(check, entry));
 		wrong |= with_flag(check, entry) != entry;
@@ -147,7 +151,8 @@ static void flags(struct qcow2_check *check, bool fix)
 		fix_l2_flags(check, offset, fix);
 	}
 	if (fix && wrong && !check->error)
-		check->error = qcow2_write_table(image, image->header.l1_table_offset, image->l1, image->header.l1_size);
+		check->error = qcow2_write_table(image, image->header.l1_table_offset, image->l1,
+						 image->header.l1_size);
 }
 
 /* --- All refcounts anew --- */
@@ -332,7 +337,8 @@ static int clear_marks(struct qcow2_check *check, unsigned repair)
 	uint8_t raw[8];
 	int error;
 
-	if (!marks || image->session != QCOW2_SESSION_CLOSED || check->corruptions || (check->leaks && repair & IMAGE_REPAIR_LEAKS))
+	if (!marks || image->session != QCOW2_SESSION_CLOSED || check->corruptions || (check->leaks &&
+										       repair & IMAGE_REPAIR_LEAKS))
 		return 0;
 	image->header.incompatible_features &= ~marks;
 	image->corrupt = false;

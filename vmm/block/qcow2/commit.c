@@ -364,7 +364,8 @@ bool qcow2_clean(const struct qcow2 *image)
 	return !image->commit && !image->dirty_pages->len && !image->l1_changes->len &&
 	       !image->refcount_table_changes->len && !image->freed->len && !image->freed_committing->len &&
 	       !image->freed_committed->len && !image->freed_grace->len && !image->freed_ready->len &&
-	       !image->table_jobs && !image->scan_waiting && image->session != QCOW2_SESSION_OPENING && !image->marking_corrupt;
+	       !image->table_jobs && !image->scan_waiting && image->session != QCOW2_SESSION_OPENING &&
+	       		!image->marking_corrupt;
 }
 
 int qcow2_commit_sync(struct qcow2 *image)

@@ -86,17 +86,20 @@ static bool check_version(const struct qcow2 *image, GError **error)
 	const char *path = image->file.path;
 
 	if (header->version != 2 && header->version != 3)
-		return REFUSE(error, "%s is a qcow2 image of version %u, but only 2 and 3 are known. Convert it with the "
+		return REFUSE(error,
+			      "%s is a qcow2 image of version %u, but only 2 and 3 are known. Convert it with the "
 			      "program that made it", path, header->version);
 	if (header->cluster_bits < 9 || header->cluster_bits > 21)
-		return REFUSE(error, "%s is damaged: clusters of 2^%u bytes do not exist. Restore it from a backup", path,
+		return REFUSE(error, "%s is damaged: clusters of 2^%u bytes do not exist. Restore it from a backup",
+			      path,
 			      header->cluster_bits);
 	if (header->version == 3 && (header->header_length < QCOW2_V3_LENGTH || header->header_length % 8 ||
 				     header->header_length > (1ull << header->cluster_bits)))
 		return REFUSE(error, "%s is damaged: its header cannot have a length of %u. Restore it from a backup",
 			      path, header->header_length);
 	if (header->refcount_order > 6)
-		return REFUSE(error, "%s is damaged: refcounts of 2^%u bits do not exist. Restore it from a backup", path,
+		return REFUSE(error, "%s is damaged: refcounts of 2^%u bits do not exist. Restore it from a backup",
+			      path,
 			      header->refcount_order);
 	return true;
 }
@@ -120,7 +123,8 @@ static bool check_features(const struct qcow2 *image, GError **error)
 	g_autoptr(GString) names = g_string_new(NULL);
 
 	if (header->crypt_method || qcow2_extension(image, QCOW2_EXTENSION_ENCRYPTION))
-		return REFUSE(error, "%s is encrypted (%s), which is not supported. Decrypt it into a new image: qemu-img "
+		return REFUSE(error,
+			      "%s is encrypted (%s), which is not supported. Decrypt it into a new image: qemu-img "
 			      "convert --image-opts ... -O qcow2", image->file.path,
 			      header->crypt_method == 2 ? "LUKS" : "AES");
 	for (unsigned bit = 0; bit < 64; bit++) {
@@ -130,7 +134,8 @@ static bool check_features(const struct qcow2 *image, GError **error)
 			g_string_append_printf(names, "%s%s", names->len ? ", " : "", name);
 	}
 	if (unknown)
-		return REFUSE(error, "%s needs features that are not known here: %s. Convert it with the program that "
+		return REFUSE(error,
+			      "%s needs features that are not known here: %s. Convert it with the program that "
 			      "made it", image->file.path, names->str);
 	if (header->compression_type > 1 ||
 	    (header->compression_type != 0) != ((header->incompatible_features & QCOW2_COMPRESSION_TYPE) != 0))
@@ -154,7 +159,8 @@ static bool read_extensions(struct qcow2 *image, const uint8_t *raw, size_t leng
 		if (extension.type == QCOW2_EXTENSION_END)
 			return true;
 		if (extension.length > end - at)
-			return REFUSE(error, "%s is damaged: header extension %08x is too long. Restore it from a backup",
+			return REFUSE(error,
+				      "%s is damaged: header extension %08x is too long. Restore it from a backup",
 				      image->file.path, extension.type);
 		extension.data = g_memdup2(raw + at, extension.length);
 		g_array_append_val(image->extensions, extension);
@@ -172,7 +178,8 @@ static bool read_names(struct qcow2 *image, const uint8_t *raw, size_t length, G
 		return true;
 	if (header->backing_size > 1023 || header->backing_offset > length ||
 	    header->backing_size > length - header->backing_offset)
-		return REFUSE(error, "%s is damaged: the name of its backing file is not inside of the header. Restore it "
+		return REFUSE(error,
+			      "%s is damaged: the name of its backing file is not inside of the header. Restore it "
 			      "from a backup", image->file.path);
 	image->backing_name = g_strndup((const char *)raw + header->backing_offset, header->backing_size);
 	if (format)
@@ -210,7 +217,8 @@ static bool check_tables(const struct qcow2 *image, GError **error)
 		return REFUSE(error, "%s is damaged: its L1 table is out of bounds. Restore it from a backup",
 			      image->file.path);
 	if (header->size > INT64_MAX || qcow2_l1_entries(image, header->size) > header->l1_size)
-		return REFUSE(error, "%s is damaged: its L1 table is too small for its size. Restore it from a backup",
+		return REFUSE(error,
+			      "%s is damaged: its L1 table is too small for its size. Restore it from a backup",
 			      image->file.path);
 	if (header->refcount_table_clusters == 0 || refcount_bytes > MAX(QCOW2_REFTABLE_MAX, image->cluster_size) ||
 	    bad_table(image, header->refcount_table_offset, refcount_bytes))
@@ -252,7 +260,8 @@ bool qcow2_header_read(struct qcow2 *image, GError **error)
 static size_t encode_extensions(const struct qcow2 *image, uint8_t *buffer, size_t at)
 {
 	for (guint i = 0; i < image->extensions->len; i++) {
-		const struct qcow2_extension *extension = &g_array_index(image->extensions, struct qcow2_extension, i);
+		const struct qcow2_extension *extension = &g_array_index(image->extensions, struct qcow2_extension,
+									 i);
 		size_t padded = (extension->length + 7u) & ~7u;
 
 		if (at + 8 + padded + 8 > image->cluster_size)

@@ -47,7 +47,8 @@ void qcow2_entry_set(struct qcow2_page *page, uint64_t guest, struct qcow2_entry
 bool qcow2_has_host(const struct qcow2 *image, struct qcow2_entry entry)
 {
 	/* Guest offset 0 lies at offset 0 of an external data file. */
-	return entry.entry & (QCOW2_COMPRESSED | QCOW2_OFFSET_MASK) || (image->external && entry.entry & QCOW2_COPIED);
+	return entry.entry & (QCOW2_COMPRESSED | QCOW2_OFFSET_MASK) || (image->external &&
+									entry.entry & QCOW2_COPIED);
 }
 
 bool qcow2_writable(const struct qcow2 *image, struct qcow2_entry entry)
@@ -143,5 +144,6 @@ bool qcow2_overlaps(const struct qcow2 *image, uint64_t offset, uint64_t length)
 	       ranges_overlap(offset, length, header->l1_table_offset, header->l1_size * 8ull) ||
 	       ranges_overlap(offset, length, header->refcount_table_offset,
 			      (uint64_t)header->refcount_table_clusters << image->cluster_bits) ||
-	       (header->nb_snapshots && ranges_overlap(offset, length, header->snapshots_offset, image->cluster_size));
+	       (header->nb_snapshots && ranges_overlap(offset, length, header->snapshots_offset,
+						       image->cluster_size));
 }

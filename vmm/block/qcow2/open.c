@@ -118,17 +118,20 @@ static bool open_backing(struct qcow2 *image, const struct block_options *option
 	bool is_qcow2;
 
 	if (strstr(image->backing_name, "://") || g_str_has_prefix(image->backing_name, "json:"))
-		return REFUSE(error, "The backing image of %s is not a file but \"%s\". Copy it to a file and rebase the "
+		return REFUSE(error,
+			      "The backing image of %s is not a file but \"%s\". Copy it to a file and rebase the "
 			      "image onto that", image->file.path, image->backing_name);
 	if (in_chain(image, path))
-		return REFUSE(error, "%s is, by way of its backing images, its own backing image (%s). Restore it from a "
+		return REFUSE(error,
+			      "%s is, by way of its backing images, its own backing image (%s). Restore it from a "
 			      "backup", image->file.path, path);
 	if (depth(image) > QCOW2_CHAIN_MAX)
 		return REFUSE(error, "%s has more than %u images below it. Commit some of them", image->file.path,
 			      QCOW2_CHAIN_MAX);
 	is_qcow2 = format ? strcmp(format, "qcow2") == 0 : image_probe(path) == BLOCK_FORMAT_QCOW2;
 	if (format && !is_qcow2 && strcmp(format, "raw") != 0)
-		return REFUSE(error, "The backing image %s has the format %s, which is not supported. Convert it to qcow2 "
+		return REFUSE(error,
+			      "The backing image %s has the format %s, which is not supported. Convert it to qcow2 "
 			      "and rebase %s onto that", path, format, image->file.path);
 	backing_options.path = path;
 	backing_options.read_only = true;
@@ -151,7 +154,8 @@ static bool open_data_file(struct qcow2 *image, const struct block_options *opti
 	g_autofree char *path = text && *text ? qcow2_resolve(image->file.path, text) : NULL;
 
 	if (!path)
-		return REFUSE(error, "%s keeps its data in another file, but does not say in which. Set it: qemu-img amend "
+		return REFUSE(error,
+			      "%s keeps its data in another file, but does not say in which. Set it: qemu-img amend "
 			      "-o data_file=...", image->file.path);
 	if (in_chain(image, path))
 		return REFUSE(error, "%s names itself as its data file. Restore it from a backup", image->file.path);
@@ -275,10 +279,12 @@ static bool prepare_writing(struct qcow2 *image, unsigned flags, GError **error)
 	if (image->read_only || flags & QCOW2_OPEN_AS_IS)
 		return true;
 	if (image->file.device)
-		return REFUSE(error, "%s is a host disk with a qcow2 image on it, which can only be read. Copy it to a "
+		return REFUSE(error,
+			      "%s is a host disk with a qcow2 image on it, which can only be read. Copy it to a "
 			      "file, or make the disk read-only", image->file.path);
 	if (image->header.incompatible_features & QCOW2_CORRUPT)
-		return REFUSE(error, "%s is damaged, as somebody found out earlier. Repair it (oriel disk check --repair), "
+		return REFUSE(error,
+			      "%s is damaged, as somebody found out earlier. Repair it (oriel disk check --repair), "
 			      "or make the disk read-only", image->file.path);
 	if (!repair(image, error))
 		return false;

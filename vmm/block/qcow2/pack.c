@@ -21,14 +21,16 @@ static int allocate_bytes(struct qcow2 *image, uint64_t length, uint64_t *offset
 	} else {
 		do {
 			qcow2_sync_waiter_init(&waiter);
-			page = qcow2_refcount_page(image, image->pack_offset >> image->cluster_bits, &waiter.waiter, &missing,
+			page = qcow2_refcount_page(image, image->pack_offset >> image->cluster_bits, &waiter.waiter,
+						   &missing,
 						   &error);
 			if (!page && !missing && !error)
 				error = qcow2_sync_wait(image, &waiter);
 		} while (!page && !missing && !error);
 		if (!page)
 			return error ? error : EIO;
-		if (qcow2_refcount_get(page, image->pack_offset >> image->cluster_bits) == qcow2_refcount_max(image)) {
+		if (qcow2_refcount_get(page,
+				       image->pack_offset >> image->cluster_bits) == qcow2_refcount_max(image)) {
 			qcow2_page_put(page);
 			image->pack_offset = image->pack_end;
 			return allocate_bytes(image, length, offset);
@@ -58,7 +60,8 @@ static int link_packed(struct qcow2 *image, uint64_t guest, uint64_t offset, uin
 	}
 	if (error)
 		return error;
-	page = qcow2_page_get_sync(image, QCOW2_PAGE_L2, (image->l1[qcow2_l1_index(image, guest)] & QCOW2_OFFSET_MASK) +
+	page = qcow2_page_get_sync(image, QCOW2_PAGE_L2, (image->l1[qcow2_l1_index(image,
+										   guest)] & QCOW2_OFFSET_MASK) +
 				   qcow2_page_in_table(image, guest), qcow2_l1_index(image, guest), &error);
 	if (!page)
 		return error;

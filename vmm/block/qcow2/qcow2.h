@@ -1,11 +1,11 @@
 /*
  * qcow2 versions 2 and 3, inside of the block layer. "The specification" is docs/interop/qcow2 of QEMU.
  *
- * One struct qcow2 per file of a backing chain; all share the engine and the cache of metadata of the struct block that
- * they belong to, and run in its one context. A request is a struct qcow2_op that walks over its range: it starts a
- * piece of I/O for each run of clusters without waiting for it, and rests on a wait list whenever it needs something
- * that is not in memory. Nothing blocks but qcow2_sync(), which is for opening, closing, and administration while no
- * request is in flight.
+ * One struct qcow2 per file of a backing chain; all share the engine and the cache of metadata of the struct block
+ * that they belong to, and run in its one context. A request is a struct qcow2_op that walks over its range: it
+ * starts a piece of I/O for each run of clusters without waiting for it, and rests on a wait list whenever it needs
+ * something that is not in memory. Nothing blocks but qcow2_sync(), which is for opening, closing, and administration
+ * while no request is in flight.
  *
  * Order of writes. Changes of metadata stay in memory until a commit (commit.c) takes them to the file:
  *   1. refcounts, and the contents of tables that nothing refers to yet; fdatasync, which covers the guest's data too
@@ -149,8 +149,8 @@ struct qcow2_cache {
 struct qcow2_cache *qcow2_cache_new(struct engine *engine);
 void qcow2_cache_free(struct qcow2_cache *cache);
 /*
- * The page at offset, pinned. NULL with *error 0: it is being read, and waiter (if not NULL) is resumed with the result;
- * NULL with *error: it cannot be.
+ * The page at offset, pinned. NULL with *error 0: it is being read, and waiter (if not NULL) is resumed with the
+ * result; NULL with *error: it cannot be.
  */
 struct qcow2_page *qcow2_page_get(struct qcow2 *image, enum qcow2_page_kind kind, uint64_t offset, uint32_t l1_index,
 				  struct qcow2_waiter *waiter, int *error);
@@ -388,7 +388,9 @@ uint64_t qcow2_page_end(const struct qcow2 *image, uint64_t guest);
 /* The L2 page for reading: NULL with *error 0 and *missing: there is none; otherwise as qcow2_page_get(). */
 struct qcow2_page *qcow2_map(struct qcow2 *image, uint64_t guest, struct qcow2_waiter *waiter, bool *missing,
 			     int *error);
-/* Length of the run from guest (at most to limit) that one I/O can do: of one kind, and contiguous where it is data. */
+/*
+ * Length of the run from guest (at most to limit) that one I/O can do: of one kind, and contiguous where it is data.
+ */
 uint64_t qcow2_run(const struct qcow2_page *page, uint64_t guest, uint64_t limit, enum qcow2_kind *kind,
 		   struct qcow2_entry *first);
 /* Where data of guest is in the data file. */

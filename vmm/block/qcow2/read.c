@@ -3,7 +3,8 @@
 
 static void read_failed(struct qcow2_op *op, uint64_t guest)
 {
-	op->error = qcow2_corrupt(op->image, "the mapping of guest offset %#" G_GINT64_MODIFIER "x makes no sense", guest);
+	op->error = qcow2_corrupt(op->image, "the mapping of guest offset %#" G_GINT64_MODIFIER "x makes no sense",
+				  guest);
 }
 
 static void read_zeroes(struct qcow2_op *op, uint64_t length)
@@ -56,7 +57,8 @@ static void read_backing(struct qcow2_op *op, uint64_t length)
 	length = MIN(length, backing->size - guest);
 	piece = qcow2_piece_new(op, length);
 	if (backing->image)
-		qcow2_start(backing->image, BLOCK_READ, false, guest, length, piece->iov, piece->iov_count, backing_done,
+		qcow2_start(backing->image, BLOCK_READ, false, guest, length, piece->iov, piece->iov_count,
+			    backing_done,
 			    piece);
 	else
 		read_raw(piece, backing, guest, length);
@@ -92,7 +94,8 @@ static void read_run(struct qcow2_op *op, const struct qcow2_page *page)
 enum qcow2_step qcow2_step_read(struct qcow2_op *op)
 {
 	struct qcow2 *image = op->image;
-	uint64_t table_end = ((uint64_t)qcow2_l1_index(image, op->position) + 1) << (image->cluster_bits + image->l2_bits);
+	uint64_t table_end = ((uint64_t)qcow2_l1_index(image,
+						       op->position) + 1) << (image->cluster_bits + image->l2_bits);
 	struct qcow2_page *page;
 	bool missing;
 	int error;

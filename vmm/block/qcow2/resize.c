@@ -1,4 +1,6 @@
-/* Changing the size of the disk, preparing its mapping in advance, and cutting off the file's unused end. Blocking. */
+/*
+ * Changing the size of the disk, preparing its mapping in advance, and cutting off the file's unused end. Blocking.
+ */
 #include "qcow2.h"
 
 #include <errno.h>
@@ -96,7 +98,8 @@ static int preallocate_run(struct qcow2 *image, uint64_t guest, uint64_t end, ui
 
 	if (error)
 		return error;
-	page = qcow2_page_get_sync(image, QCOW2_PAGE_L2, (image->l1[qcow2_l1_index(image, guest)] & QCOW2_OFFSET_MASK) +
+	page = qcow2_page_get_sync(image, QCOW2_PAGE_L2, (image->l1[qcow2_l1_index(image,
+										   guest)] & QCOW2_OFFSET_MASK) +
 				   qcow2_page_in_table(image, guest), qcow2_l1_index(image, guest), &error);
 	if (!page)
 		return error;
@@ -110,7 +113,8 @@ static int preallocate_run(struct qcow2 *image, uint64_t guest, uint64_t end, ui
 			*next = guest;
 			error = qcow2_sync_wait(image, &waiter);
 		} else if (!error) {
-			map_new(page, guest, run.cluster << image->cluster_bits, run.fresh || image->header.version < 3);
+			map_new(page, guest, run.cluster << image->cluster_bits, run.fresh ||
+				image->header.version < 3);
 		}
 	}
 	qcow2_page_put(page);

@@ -1,7 +1,7 @@
 /*
- * What the first write of a session marks in the file, and a clean close takes back: the dirty bit (so that leaks of a
- * crash are found by whoever opens the image next), unknown autoclear bits, and bitmaps that miss what is written now.
- * Writes wait until the marks are on stable storage.
+ * What the first write of a session marks in the file, and a clean close takes back: the dirty bit (so that leaks of
+ * a crash are found by whoever opens the image next), unknown autoclear bits, and bitmaps that miss what is written
+ * now. Writes wait until the marks are on stable storage.
  */
 #include "qcow2.h"
 

@@ -101,7 +101,8 @@ static int change_table(struct qcow2 *image, uint32_t index, uint64_t table, enu
 	int error = 0;
 
 	for (uint64_t guest = start, page_end; guest < end && !error; guest = page_end) {
-		struct qcow2_page *page = qcow2_page_get_sync(image, QCOW2_PAGE_L2, table + qcow2_page_in_table(image, guest),
+		uint64_t offset = table + qcow2_page_in_table(image, guest);
+		struct qcow2_page *page = qcow2_page_get_sync(image, QCOW2_PAGE_L2, offset,
 							      index, &error);
 
 		page_end = qcow2_page_end(image, guest);
@@ -158,7 +159,8 @@ static bool begin(struct block *block, struct qcow2 **image, struct qcow2_snapsh
 
 	*image = qcow2_from_block(block);
 	if (!*image || (*image)->external) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s cannot have snapshots: they need a qcow2 image "
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			    "%s cannot have snapshots: they need a qcow2 image "
 			    "that holds its data itself. Convert it to qcow2", block_path(block));
 		return false;
 	}
@@ -251,7 +253,8 @@ bool block_snapshot_create(struct block *block, const char *name, uint64_t vm_cl
 	if (!begin(block, &image, &table, error))
 		return false;
 	clock_gettime(CLOCK_REALTIME, &now);
-	failure = table->count >= QCOW2_SNAPSHOTS_MAX ? EFBIG : strlen(name) > 1023 ? ENAMETOOLONG : qcow2_begin_writing(image);
+	failure = table->count >= QCOW2_SNAPSHOTS_MAX ? EFBIG : strlen(name) > 1023 ? ENAMETOOLONG : 0;
+	failure = failure ? failure : qcow2_begin_writing(image);
 	failure = failure ? failure : change_all(image, image->l1, image->header.l1_size, COUNT);
 	if (!failure) {
 		snapshot = &table->snapshots[table->count];
@@ -272,10 +275,12 @@ bool block_snapshot_create(struct block *block, const char *name, uint64_t vm_cl
 	qcow2_cache_forget(image);
 	qcow2_snapshots_free(table);
 	if (failure == EMLINK)
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s cannot have that many snapshots, because its "
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			    "%s cannot have that many snapshots, because its "
 			    "refcounts have only %u bits. Convert it to a new image", image->file.path,
 			    image->refcount_bits);
-	return failure == EMLINK ? false : failure ? fail(error, image, "The snapshot cannot be made", failure) : true;
+	return failure == EMLINK ? false : failure ? fail(error, image, "The snapshot cannot be made",
+							  failure) : true;
 }
 
 /* The header's fields from size to l1_table_offset lie side by side: they change together or not at all. */
@@ -301,7 +306,8 @@ static int switch_l1(struct qcow2 *image, uint64_t size, uint32_t entries, uint6
 
 int qcow2_replace_l1(struct qcow2 *image, uint64_t size, uint64_t *l1, uint32_t entries, bool keep_flags)
 {
-	uint64_t old = image->header.l1_table_offset, old_clusters = qcow2_clusters(image, image->header.l1_size * 8ull);
+	uint64_t old = image->header.l1_table_offset, old_clusters = qcow2_clusters(image,
+										    image->header.l1_size * 8ull);
 	uint64_t offset;
 	int error = copy_l1(image, l1, entries, keep_flags, &offset);
 

@@ -74,8 +74,10 @@ static void write_in_place(struct qcow2_op *op, const struct qcow2_page *page, u
 	struct qcow2 *image = op->image;
 	uint64_t host = qcow2_host(image, qcow2_entry_get(page, op->position), op->position);
 
-	if (!image->external && (host + length > image->end << image->cluster_bits || qcow2_overlaps(image, host, length)))
-		op->error = qcow2_corrupt(image, "guest data lies where there is none, at %#" G_GINT64_MODIFIER "x", host);
+	if (!image->external && (host + length > image->end << image->cluster_bits || qcow2_overlaps(image, host,
+												     length)))
+		op->error = qcow2_corrupt(image, "guest data lies where there is none, at %#" G_GINT64_MODIFIER "x",
+					  host);
 	else
 		qcow2_piece_submit(qcow2_piece_new(op, length), BLOCK_WRITE, host, length, NULL);
 }
@@ -200,7 +202,8 @@ static void prepare_copied(struct qcow2_allocation *allocation, struct copied *c
 		return;
 	}
 	allocation->reads++;
-	qcow2_start(image, BLOCK_READ, false, copied->guest, copied->length, &copied->iov, 1, copied_read, allocation);
+	qcow2_start(image, BLOCK_READ, false, copied->guest, copied->length, &copied->iov, 1, copied_read,
+		    allocation);
 }
 
 /* Behind the image's end nothing can be read, and nobody will. */
@@ -280,7 +283,8 @@ static void allocate_within(struct qcow2_op *op, struct qcow2_page *page, struct
 
 	if (!image->external && ((host >> image->cluster_bits) >= image->end ||
 				 qcow2_overlaps(image, host, image->cluster_size))) {
-		op->error = qcow2_corrupt(image, "guest data lies where there is none, at %#" G_GINT64_MODIFIER "x", host);
+		op->error = qcow2_corrupt(image, "guest data lies where there is none, at %#" G_GINT64_MODIFIER "x",
+					  host);
 		return;
 	}
 	/* Up to the first subcluster that has data. */
@@ -324,7 +328,8 @@ static enum qcow2_step allocate_new(struct qcow2_op *op, struct qcow2_page *page
 	end = conflict_limit(image, start, MIN(end, qcow2_page_end(page->image, start)));
 	count = count_new(page, start, end);
 	if (count == 0) {
-		op->error = qcow2_corrupt(image, "the mapping of guest offset %#" G_GINT64_MODIFIER "x makes no sense",
+		op->error = qcow2_corrupt(image,
+					  "the mapping of guest offset %#" G_GINT64_MODIFIER "x makes no sense",
 					  op->position);
 		return QCOW2_GO;
 	}

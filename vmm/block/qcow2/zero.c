@@ -48,7 +48,8 @@ static void zero_external(struct qcow2_op *op, const struct qcow2_page *page)
 	enum qcow2_kind kind;
 	uint64_t guest = op->position, length = qcow2_run(page, guest, op->end, &kind, &entry);
 
-	qcow2_piece_submit(qcow2_piece_new(op, length), op->operation, qcow2_host(op->image, entry, guest), length, NULL);
+	qcow2_piece_submit(qcow2_piece_new(op, length), op->operation, qcow2_host(op->image, entry, guest), length,
+			   NULL);
 }
 
 static bool has_backing(const struct qcow2 *image, uint64_t guest)
@@ -79,7 +80,8 @@ static enum qcow2_step zero_cluster(struct qcow2_op *op, struct qcow2_page *page
 	enum qcow2_kind kind = qcow2_kind(image, old, op->position);
 
 	if (kind == QCOW2_INVALID) {
-		op->error = qcow2_corrupt(image, "the mapping of guest offset %#" G_GINT64_MODIFIER "x makes no sense",
+		op->error = qcow2_corrupt(image,
+					  "the mapping of guest offset %#" G_GINT64_MODIFIER "x makes no sense",
 					  op->position);
 		return QCOW2_GO;
 	}
