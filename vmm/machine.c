@@ -112,11 +112,19 @@ static bool plug_display(struct machine *machine, GError **error)
 	return true;
 }
 
+static enum block_format disk_format(const struct config_disk *disk)
+{
+	if (disk->format == CONFIG_FORMAT_AUTO)
+		return g_str_has_suffix(disk->path, ".qcow2") ? BLOCK_FORMAT_QCOW2 : BLOCK_FORMAT_RAW;
+	return disk->format == CONFIG_FORMAT_QCOW2 ? BLOCK_FORMAT_QCOW2 : BLOCK_FORMAT_RAW;
+}
+
 static bool attach_disk(struct machine *machine, unsigned port, const struct config_disk *disk, GError **error)
 {
 	g_autofree char *path = machine_config_path(machine->config, disk->path);
 	struct block_options options = {
 		.path = path,
+		.format = disk_format(disk),
 		.read_only = disk->read_only,
 		.cache = disk->cache_none ? BLOCK_CACHE_NONE : BLOCK_CACHE_WRITEBACK,
 	};

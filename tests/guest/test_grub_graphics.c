@@ -1,7 +1,7 @@
 /* GRUB's menu in the VBE mode 1024x768 at 32 bits. */
 #include "harness.h"
 
-#define BLUE 0x0000aa
+#define BLUE 0x0000a8 /* in GRUB's own palette of terminal colours */
 
 struct search {
 	const struct font *font;

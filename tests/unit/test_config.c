@@ -118,7 +118,7 @@ static void test_everything(struct folder *folder, gconstpointer unused)
 		"[display]\nvram=64\nwidth=1920\nheight=1080\n"
 		"[serial]\nmode=socket\n"
 		"[sound]\ndevice=hda\nbackend=null\nmicrophone=true\n"
-		"[disk0]\npath=disks/system.img\nread-only=true\ncache=none\nssd=false\nserial=ORIEL 1\n"
+		"[disk0]\npath=disks/system.img\nformat=qcow2\nread-only=true\ncache=none\nssd=false\nserial=ORIEL 1\n"
 		"[cd3]\n"
 		"[cd5]\npath=/isos/install.iso\n"
 		"[firmware]\nbios=/b.bin\nvga-rom=v.bin\nlog=true\n"
@@ -143,6 +143,7 @@ static void test_everything(struct folder *folder, gconstpointer unused)
 	g_assert_true(config->microphone);
 	g_assert_true(config->has_disk[0] && config->has_disk[3] && config->has_disk[5]);
 	g_assert_cmpint(config->disks[0].kind, ==, CONFIG_DISK);
+	g_assert_cmpint(config->disks[0].format, ==, CONFIG_FORMAT_QCOW2);
 	g_assert_true(config->disks[0].read_only && config->disks[0].cache_none && !config->disks[0].ssd);
 	g_assert_cmpstr(config->disks[0].serial, ==, "ORIEL 1");
 	g_assert_cmpstr(path, ==, expected);

@@ -35,6 +35,7 @@ struct key {
 };
 
 static const char *const false_true[] = { "false", "true", NULL };
+static const char *const formats[] = { "auto", "raw", "qcow2", NULL };
 static const char *const cache_modes[] = { "writeback", "none", NULL };
 static const char *const boot_orders[] = { "disk", "cd", NULL };
 static const char *const serial_modes[] = { "none", "log", "pty", "socket", NULL };
@@ -70,6 +71,7 @@ static const struct key machine_keys[] = {
 
 static const struct key disk_keys[] = {
 	{ NULL, "path", KEY_STRING, DISK_FIELD(path) },
+	{ NULL, "format", KEY_CHOICE, DISK_FIELD(format), .names = formats },
 	{ NULL, "read-only", KEY_BOOL, DISK_FIELD(read_only), .names = false_true },
 	{ NULL, "cache", KEY_BOOL, DISK_FIELD(cache_none), .names = cache_modes },
 	{ NULL, "ssd", KEY_BOOL, DISK_FIELD(ssd), .names = false_true },

@@ -7,7 +7,7 @@
  *	[display]   vram=1..256, a power of two  width=640..4095  height=480..4095
  *	[serial]    mode=none|log|pty|socket
  *	[sound]     device=hda|none  backend=pulse|null  microphone=false|true
- *	[diskN]     path  read-only=false|true  cache=writeback|none  ssd=true|false  serial
+ *	[diskN]     path  format=auto|raw|qcow2  read-only=false|true  cache=writeback|none  ssd=true|false  serial
  *	[cdN]       path (without: an empty drive)  cache  serial
  *	[firmware]  bios  vga-rom  log=false|true
  *	[kernel]    kernel  initrd  command-line
@@ -26,9 +26,20 @@ enum config_disk_kind {
 	CONFIG_CD,
 };
 
+/*
+ * Never found out from the file's contents: a guest could make its raw disk look like a qcow2 image that is backed by any
+ * file of the host.
+ */
+enum config_format {
+	CONFIG_FORMAT_AUTO, /* qcow2 if the name ends in .qcow2, otherwise raw */
+	CONFIG_FORMAT_RAW,
+	CONFIG_FORMAT_QCOW2,
+};
+
 struct config_disk {
 	enum config_disk_kind kind;
 	char *path; /* absolute, or relative to the machine's folder; NULL: empty CD drive */
+	enum config_format format;
 	bool read_only;
 	bool cache_none;
 	bool ssd; /* tell the guest that it does not rotate, and that it takes TRIM */
