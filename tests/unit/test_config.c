@@ -313,7 +313,8 @@ static void test_save_every_field(struct folder *folder, gconstpointer unused)
 	config->display_height = 900;
 	config->kernel = g_strdup("k");
 	config->has_disk[2] = true;
-	config->disks[2] = (struct config_disk){ CONFIG_DISK, g_strdup("d"), true, true, false, g_strdup("S 1") };
+	config->disks[2] = (struct config_disk){ .path = g_strdup("d"), .format = CONFIG_FORMAT_RAW,
+		.read_only = true, .cache_none = true, .serial = g_strdup("S 1") };
 	config->has_disk[4] = true;
 	config->disks[4] = (struct config_disk){ .kind = CONFIG_CD, .read_only = true };
 	save(config);
@@ -326,6 +327,7 @@ static void test_save_every_field(struct folder *folder, gconstpointer unused)
 	g_assert_cmpuint(config->display_height, ==, 900);
 	g_assert_cmpstr(config->kernel, ==, "k");
 	g_assert_true(config->has_disk[2] && config->disks[2].read_only && config->disks[2].cache_none);
+	g_assert_cmpint(config->disks[2].format, ==, CONFIG_FORMAT_RAW);
 	g_assert_false(config->disks[2].ssd);
 	g_assert_cmpstr(config->disks[2].serial, ==, "S 1");
 	g_assert_true(config->has_disk[4]);
