@@ -17,6 +17,15 @@ static bool sees_terminal(const struct picture *picture, void *data)
 		picture_count(picture, inside, WHITE) > 590 * 500 * 9 / 10;
 }
 
+/* The window manager hatches the title of the window that has the keyboard. */
+static bool terminal_has_keyboard(const struct picture *picture, void *data)
+{
+	struct area middle = { 90, 45, 520, 12 };
+
+	(void)data;
+	return picture_count(picture, middle, WHITE) > 520 * 12 / 4;
+}
+
 static bool sees_red_terminal(const struct picture *picture, void *data)
 {
 	struct area inside = { 44, 64, 590, 500 };
@@ -54,6 +63,7 @@ static void test_desktop(void)
 
 	/* From the middle of the screen into the terminal, which takes the keyboard with the pointer. */
 	guest_move(guest, -100, -100);
+	guest_wait_screen(guest, terminal_has_keyboard, NULL, "the terminal having the keyboard", 60);
 	guest_type(guest, "echo $((6 * 7)) typed >/dev/ttyS0\n");
 	guest_wait_line(guest, "42 typed", 60);
 	guest_type(guest, "printf '\\033[41m\\033[2J'\n");
