@@ -4,11 +4,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
-#include <unistd.h>
 
 #define VGA_WINDOW 0xA0000ull
 #define PAM_START 0xC0000ull
 #define PAM_END 0x100000ull
+#define HUGE_PAGE 0x200000ull
 
 /* Linux promises memory that it has not got, and then ends processes when the guest comes to use it. */
 static bool fits_host(uint64_t ram_size, GError **error)
@@ -27,30 +27,37 @@ static bool fits_host(uint64_t ram_size, GError **error)
 	return false;
 }
 
+/*
+ * Anonymous memory, because that is what hosts give huge pages: few do so to a memfd (shmem_enabled). Aligned to
+ * them, so that one page of the host is one page of the guest.
+ */
 static bool reserve_ram(struct memory *memory, GError **error)
 {
-	void *ram;
+	size_t size = memory->ram_size + HUGE_PAGE;
+	uint8_t *mapping, *ram;
 
 	if (!fits_host(memory->ram_size, error))
 		return false;
-	memory->fd = memfd_create("guest-ram", MFD_CLOEXEC);
-	if (memory->fd < 0 || ftruncate(memory->fd, (off_t)memory->ram_size) < 0) {
+	mapping = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (mapping == MAP_FAILED) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM, "Cannot reserve %" G_GUINT64_FORMAT
 			    " MiB of guest memory: %s. Give the machine less memory", memory->ram_size >> 20,
 			    g_strerror(errno));
 		return false;
 	}
-	ram = mmap(NULL, memory->ram_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memory->fd, 0);
-	if (ram == MAP_FAILED) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM, "Cannot map %" G_GUINT64_FORMAT
-			    " MiB of guest memory: %s. Give the machine less memory", memory->ram_size >> 20,
-			    g_strerror(errno));
-		return false;
-	}
+	ram = mapping + (-(uintptr_t)mapping & (HUGE_PAGE - 1));
+	if (ram != mapping)
+		munmap(mapping, (size_t)(ram - mapping));
+	if (ram + memory->ram_size != mapping + size)
+		munmap(ram + memory->ram_size, (size_t)(mapping + size - (ram + memory->ram_size)));
 	memory->ram = ram;
-	/* Best effort: huge pages make nested page tables cheaper; guest pages in core dumps help nobody. */
+	/*
+	 * Best effort: huge pages make nested page tables and copying cheaper; guest pages in core dumps help nobody,
+	 * and a child process must not make the guest's writes copy them.
+	 */
 	madvise(ram, memory->ram_size, MADV_HUGEPAGE);
 	madvise(ram, memory->ram_size, MADV_DONTDUMP);
+	madvise(ram, memory->ram_size, MADV_DONTFORK);
 	return true;
 }
 
@@ -59,7 +66,6 @@ bool memory_init(struct memory *memory, struct hypervisor *hv, uint64_t ram_size
 	g_assert(ram_size >= PAM_END && ram_size % MEMORY_PAGE == 0);
 	memset(memory, 0, sizeof *memory);
 	memory->hv = hv;
-	memory->fd = -1;
 	memory->ram_size = ram_size;
 	memory->low_size = MIN(ram_size, MEMORY_LOW_MAX);
 	memory->high_size = ram_size - memory->low_size;
@@ -85,10 +91,7 @@ void memory_finish(struct memory *memory)
 		memory_unmap(memory, &memory->slots[i]);
 	if (memory->ram)
 		munmap(memory->ram, memory->ram_size);
-	if (memory->fd >= 0)
-		close(memory->fd);
 	memory->ram = NULL;
-	memory->fd = -1;
 }
 
 static bool inside(uint64_t gpa, uint64_t length, uint64_t base, uint64_t size)

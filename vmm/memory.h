@@ -1,5 +1,5 @@
 /*
- * Guest-physical memory: RAM (one memfd) and other host memory shown to the guest (ROM, VRAM) as memory slots.
+ * Guest-physical memory: RAM (one mapping) and other host memory shown to the guest (ROM, VRAM) as memory slots.
  *
  * memory_ptr() is safe on any thread at any time (RAM never moves). Everything else needs vm->lock.
  */
@@ -34,7 +34,6 @@ struct memory_slot {
 
 struct memory {
 	struct hypervisor *hv;
-	int fd;
 	uint8_t *ram;      /* ram_size bytes: low RAM, then high RAM */
 	uint64_t ram_size;
 	uint64_t low_size; /* bytes at GPA 0, up to MEMORY_LOW_MAX */
