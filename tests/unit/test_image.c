@@ -348,9 +348,9 @@ static void test_refused(struct folder *folder, gconstpointer data)
 	struct image_check check;
 
 	(void)data;
-	g_assert_cmpint(tool(folder, NULL,
-			     "qemu-img create -f qcow2 --object secret,id=s,data=x -o encrypt.format=luks,"
-			     "encrypt.key-secret=s,encrypt.iter-time=10 luks.qcow2 1M"), ==, 0);
+	/* The header's word, not a key: qemu-img times itself when it makes one, and fails where the host is busy. */
+	g_assert_cmpint(tool(folder, NULL, "qemu-img create -f qcow2 luks.qcow2 1M"), ==, 0);
+	poke(folder, "luks.qcow2", 35, "\x02", 1);
 	open_refused(folder, "luks.qcow2", true, "encrypted (LUKS)");
 	g_assert_cmpint(tool(folder, NULL, "qemu-img create -f qcow2 disk.qcow2 1M"), ==, 0);
 	poke(folder, "disk.qcow2", 79, "\x04", 1); /* external data file */
