@@ -7,9 +7,9 @@
 #define ISA_LINES 16
 /* An interrupt that is served normally is so within less. */
 #define GRACE (5 * NSEC_PER_SEC / 1000)
-/* Windows are a few instructions in some hundred: about one kick in fifty hits one. */
-#define KICK_PERIOD (NSEC_PER_SEC / 2000)
-#define KICKS_FOR_COUNTERS 100
+/* Windows are a few instructions in some ten thousand: at this pace a key waits for a tenth of a second. */
+#define KICK_PERIOD (NSEC_PER_SEC / 20000)
+#define KICKS_FOR_COUNTERS 1000
 #define MISSES_MAX 8
 /* Instructions emulated for each exit, beyond which the guest runs in the emulator. */
 #define EMULATED_FOR_EXIT 8

@@ -5,7 +5,7 @@
 
 #define MACHINE_INTERFACE "io.github.oriel.Machine"
 #define MACHINE_OBJECT "/io/github/oriel/Machine"
-#define CALL_SECONDS 20
+#define CALL_SECONDS 120
 /*
  * Milliseconds of waiting for each second that a test gives: tests say how long a quiet host takes, and only a guest
  * that has stopped for good should fail on a busy one.
