@@ -76,6 +76,7 @@ struct engine_io {
 	struct iovec bounce_iov;
 	bool modify;            /* the step reads what the following one writes back */
 	bool exclusive;         /* read-modify-write: starts when no other write runs */
+	uint64_t length_before; /* of the file, when the step began */
 	int result;             /* engine_threads.c */
 	struct engine_io *next;
 };

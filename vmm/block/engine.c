@@ -90,6 +90,7 @@ static void start_step(struct engine *engine, struct engine_io *io, enum engine_
 	io->step.kind = kind;
 	io->step.fd = io->file->fd;
 	io->step.slot = io->file->slot;
+	io->length_before = io->file->length;
 	io->step.data_sync = kind == ENGINE_WRITE && io->force_unit_access;
 	engine->in_flight++;
 	engine->restarted |= engine->reaping;
@@ -122,7 +123,8 @@ static void finish(struct engine *engine, struct engine_io *io, int error)
 	g_clear_pointer(&io->bounce, free);
 	if (is_write(io)) {
 		engine->writes--;
-		if (!error && io->operation != BLOCK_DISCARD)
+		/* A punch leaves the file's length alone. */
+		if (!error && io->step.kind == ENGINE_WRITE)
 			io->file->length = MAX(io->file->length, io->offset + io->length);
 		release_held(engine);
 	}
@@ -282,6 +284,11 @@ static void bounce_write(struct engine *engine, struct engine_io *io)
 	start_step(engine, io, ENGINE_WRITE);
 }
 
+static void *bounce_new(const struct engine_io *io)
+{
+	return aligned_alloc(MAX(io->file->memory_align, io->file->offset_align), bounce_size(io));
+}
+
 static void start_bounce(struct engine *engine, struct engine_io *io)
 {
 	unsigned alignment = io->file->offset_align;
@@ -301,7 +308,7 @@ static void start_bounce(struct engine *engine, struct engine_io *io)
 static void start_data(struct engine *engine, struct engine_io *io)
 {
 	if (!io->bounce && needs_bounce(io))
-		io->bounce = aligned_alloc(MAX(io->file->memory_align, io->file->offset_align), bounce_size(io));
+		io->bounce = bounce_new(io);
 	if (io->bounce)
 		start_bounce(engine, io);
 	else
@@ -314,6 +321,15 @@ static bool at_end(const struct engine_io *io, uint64_t position)
 	return position >= io->file->length;
 }
 
+/*
+ * A read found nothing where the file ended as it began, and meanwhile a write made the file longer: what is there now
+ * (perhaps a hole) is what a second look finds.
+ */
+static bool grown_since(const struct engine_io *io)
+{
+	return io->step.kind == ENGINE_READ && io->file->length > io->length_before;
+}
+
 static void bounce_done(struct engine *engine, struct engine_io *io, uint64_t result)
 {
 	uint64_t skip = bounce_skip(io), count = bounce_count(io);
@@ -323,7 +339,10 @@ static void bounce_done(struct engine *engine, struct engine_io *io, uint64_t re
 		result = io->bounce_iov.iov_len;
 	}
 	if (result <= skip || (io->modify && result < io->bounce_iov.iov_len)) {
-		finish(engine, io, io->step.kind == ENGINE_READ ? ENODATA : EIO);
+		if (grown_since(io))
+			start_bounce(engine, io);
+		else
+			finish(engine, io, io->step.kind == ENGINE_READ ? ENODATA : EIO);
 		return;
 	}
 	if (io->modify) {
@@ -338,6 +357,12 @@ static void bounce_done(struct engine *engine, struct engine_io *io, uint64_t re
 		finish(engine, io, 0);
 	else
 		start_bounce(engine, io);
+}
+
+/* Direct I/O cannot go on there without a buffer. */
+static bool off_grid(const struct engine_io *io, uint64_t position)
+{
+	return io->file->direct && position % io->file->offset_align;
 }
 
 static void transfer_done(struct engine *engine, struct engine_io *io, uint64_t result)
@@ -356,10 +381,14 @@ static void transfer_done(struct engine *engine, struct engine_io *io, uint64_t 
 	} else if (at_end(io, position)) {
 		zero_rest(io);
 		finish(engine, io, 0);
-	} else if (result == 0 || (io->file->direct && position % io->file->offset_align)) {
-		finish(engine, io, ENODATA);
-	} else {
+	} else if (result && !off_grid(io, position)) {
 		start_transfer(engine, io);
+	} else if (grown_since(io)) {
+		if (off_grid(io, position))
+			io->bounce = bounce_new(io);
+		start_data(engine, io);
+	} else {
+		finish(engine, io, ENODATA);
 	}
 }
 
