@@ -1,6 +1,7 @@
 #include "machine_control.h"
 
 #include <gio/gio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "../audio/hda.h"
@@ -132,6 +133,24 @@ static uint64_t resident_bytes(void)
 	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+static uint64_t timeval_ns(const struct timeval *time)
+{
+	return (uint64_t)time->tv_sec * NSEC_PER_SEC + (uint64_t)time->tv_usec * 1000;
+}
+
+/* All threads; the guest's own time is part of what the host calls user time. */
+static void count_process(uint64_t guest, add_counter add, void *opaque)
+{
+	struct rusage usage;
+	uint64_t user;
+
+	if (getrusage(RUSAGE_SELF, &usage) < 0)
+		return;
+	user = timeval_ns(&usage.ru_utime);
+	add(opaque, "process.user", user - MIN(guest, user));
+	add(opaque, "process.kernel", timeval_ns(&usage.ru_stime));
+}
+
 static void count_vcpus(struct machine *machine, add_counter add, void *opaque)
 {
 	uint64_t exits[VCPU_EXIT_REASONS] = { 0 }, completed = 0;
@@ -162,6 +181,7 @@ static void count_vcpus(struct machine *machine, add_counter add, void *opaque)
 	add(opaque, "time.guest", sum.guest);
 	add(opaque, "time.user", sum.user);
 	add(opaque, "time.kernel", sum.kernel);
+	count_process(sum.guest, add, opaque);
 }
 
 static void count_disk(unsigned port, const struct block_statistics *statistics, add_counter add, void *opaque)

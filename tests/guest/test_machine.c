@@ -311,6 +311,7 @@ static void test_statistics(void)
 	       guest_counter(guest, "time.kernel");
 	g_assert_cmpuint(time, >, 100000000);
 	g_assert_cmpfloat((double)time / 1e9, <, guest_age(guest) + 0.1);
+	g_assert_cmpuint(guest_counter(guest, "process.user") + guest_counter(guest, "process.kernel"), >, 10000000);
 	stop(guest);
 }
 
