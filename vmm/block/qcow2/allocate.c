@@ -277,8 +277,8 @@ uint64_t qcow2_refcount_table_wish(const struct qcow2 *image, uint64_t end)
 static int move_refcount_table(struct qcow2 *image, uint64_t clusters)
 {
 	uint64_t old = image->header.refcount_table_offset, old_clusters = image->header.refcount_table_clusters;
-	uint64_t entries = clusters << image->cluster_bits >> 3, cluster;
-	uint8_t fields[12];
+	uint64_t entries = clusters << image->cluster_bits >> 3, cluster = 0;
+	struct qcow2_header next;
 	int error;
 
 	image->refcount_table = g_renew(uint64_t, image->refcount_table, entries);
@@ -291,18 +291,14 @@ static int move_refcount_table(struct qcow2 *image, uint64_t clusters)
 	error = error ? error : qcow2_commit_sync(image);
 	error = error ? error : qcow2_write_table(image, cluster << image->cluster_bits, image->refcount_table,
 						  entries);
-	error = error ? error : qcow2_flush_file(image);
+	next = image->header;
+	next.refcount_table_offset = cluster << image->cluster_bits;
+	next.refcount_table_clusters = (uint32_t)clusters;
+	error = error ? error : qcow2_header_switch(image, &next);
 	if (error)
 		return error;
-	image->header.refcount_table_offset = cluster << image->cluster_bits;
-	image->header.refcount_table_clusters = (uint32_t)clusters;
-	qcow2_put64(fields, image->header.refcount_table_offset);
-	qcow2_put32(fields + 8, image->header.refcount_table_clusters);
-	error = qcow2_write_at(image, QCOW2_AT_REFCOUNT_TABLE, fields, sizeof fields);
-	error = error ? error : qcow2_flush_file(image);
-	if (!error)
-		qcow2_free_clusters(image, old >> image->cluster_bits, old_clusters);
-	return error ? error : qcow2_commit_sync(image);
+	qcow2_free_clusters(image, old >> image->cluster_bits, old_clusters);
+	return qcow2_commit_sync(image);
 }
 
 int qcow2_refcount_reserve(struct qcow2 *image)

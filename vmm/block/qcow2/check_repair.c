@@ -96,18 +96,15 @@ static void check_structure(struct qcow2_check *check)
 
 /* --- Flags --- */
 
-static uint64_t with_flag(struct qcow2_check *check, uint64_t entry)
+/* Whether a cluster is referred to once: as refcounts say it, or, to mend flags, as it is. */
+static uint64_t with_flag(struct qcow2_check *check, uint64_t entry, bool fix)
 {
 	uint64_t cluster = (entry & QCOW2_OFFSET_MASK) >> check->image->cluster_bits;
+	uint64_t count = fix ? qcow2_check_references(check, cluster) : 0;
 
-	return qcow2_check_references(check, cluster) == 1 ? entry | QCOW2_COPIED : entry & ~QCOW2_COPIED;
-}
-
-/* A flag that is missing costs a copy, one that is there wrongly costs data. */
-static void count_flag(struct qcow2_check *check, uint64_t entry, uint64_t right)
-{
-	check->corruptions += entry & ~right & QCOW2_COPIED ? 1 : 0;
-	check->leaks += right & ~entry & QCOW2_COPIED ? 1 : 0;
+	if (!fix && !check->error)
+		check->error = qcow2_refcount_sync(check->image, cluster, &count);
+	return count == 1 ? entry | QCOW2_COPIED : entry & ~QCOW2_COPIED;
 }
 
 static void fix_l2_flags(struct qcow2_check *check, uint64_t offset, bool fix)
@@ -121,10 +118,10 @@ static void fix_l2_flags(struct qcow2_check *check, uint64_t offset, bool fix)
 		uint64_t entry = qcow2_get64(table + at), right = entry & ~QCOW2_COPIED;
 
 		if (entry & QCOW2_OFFSET_MASK && !(entry & QCOW2_COMPRESSED) && !image->external)
-			right = with_flag(check, entry);
+			right = with_flag(check, entry, fix);
 		else if (image->external)
 			right = entry;
-		count_flag(check, entry, right);
+		check->corruptions += right != entry;
 		wrong |= right != entry;
 		qcow2_put64(table + at, right);
 	}
@@ -139,15 +136,16 @@ static void flags(struct qcow2_check *check, bool fix)
 	bool wrong = false;
 
 	for (uint32_t i = 0; i < image->header.l1_size && !check->error; i++) {
-		uint64_t entry = image->l1[i], offset = entry & QCOW2_OFFSET_MASK;
+		uint64_t entry = image->l1[i], offset = entry & QCOW2_OFFSET_MASK, right;
 
 		if (!offset || offset & (image->cluster_size - 1) ||
 		    offset >> image->cluster_bits >= check->file_clusters)
 			continue;
-		count_flag(check, entry, with_flag(check, entry));
-		wrong |= with_flag(check, entry) != entry;
+		right = with_flag(check, entry, fix);
+		check->corruptions += right != entry;
+		wrong |= right != entry;
 		if (fix)
-			image->l1[i] = image->l1_disk[i] = with_flag(check, entry);
+			image->l1[i] = image->l1_disk[i] = right;
 		fix_l2_flags(check, offset, fix);
 	}
 	if (fix && wrong && !check->error)
@@ -229,17 +227,14 @@ static int switch_tables(struct qcow2_check *check, struct rebuild *rebuild, uin
 	struct qcow2 *image = check->image;
 	uint64_t offset = (rebuild->first + rebuild->blocks) << image->cluster_bits;
 	uint64_t entries = rebuild->table_clusters << image->cluster_bits >> 3;
-	uint8_t fields[12];
+	struct qcow2_header next = image->header;
 	int error = qcow2_write_table(image, offset, table, entries);
 
-	error = error ? error : qcow2_flush_file(image);
-	qcow2_put64(fields, offset);
-	qcow2_put32(fields + 8, (uint32_t)rebuild->table_clusters);
-	error = error ? error : qcow2_write_at(image, QCOW2_AT_REFCOUNT_TABLE, fields, sizeof fields);
+	next.refcount_table_offset = offset;
+	next.refcount_table_clusters = (uint32_t)rebuild->table_clusters;
+	error = error ? error : qcow2_header_switch(image, &next);
 	if (error)
 		return error;
-	image->header.refcount_table_offset = offset;
-	image->header.refcount_table_clusters = (uint32_t)rebuild->table_clusters;
 	g_free(image->refcount_table);
 	image->refcount_table = g_memdup2(table, entries * 8);
 	image->refcount_table_size = entries;
@@ -291,6 +286,8 @@ static void survey(struct qcow2_check *check)
 {
 	check->corruptions = check->leaks = check->mapping_errors = 0;
 	check->rebuild = false;
+	/* Repairs go past it. */
+	qcow2_cache_forget(check->image);
 	qcow2_check_walk(check);
 	if (check->error)
 		return;
@@ -298,7 +295,7 @@ static void survey(struct qcow2_check *check)
 	check->corruptions += check->rebuild;
 	compare(check, COMPARE_ONLY);
 	check->corruptions += check->mapping_errors;
-	if (!check->error)
+	if (!check->error && !check->rebuild)
 		flags(check, false);
 }
 

@@ -329,6 +329,9 @@ static void begin(struct qcow2 *image)
 	image->commit_waiting = (struct qcow2_wait_list){ 0 };
 	image->commit = commit;
 	collect_pages(commit, without_refcounts);
+	/* The table that a switch writes at its end has them. */
+	if (image->switching)
+		g_array_set_size(image->refcount_table_changes, 0);
 	collect_changes(commit->l1_changes, image->l1_changes, image->l1);
 	if (!without_refcounts)
 		collect_changes(commit->refcount_table_changes, image->refcount_table_changes, image->refcount_table);

@@ -54,13 +54,8 @@ struct qcow2_header {
 
 /* Positions in the file of the header's fields that are written alone. */
 enum {
-	QCOW2_AT_BACKING_OFFSET = 8,
 	QCOW2_AT_SIZE = 24,
-	QCOW2_AT_L1_SIZE = 36,
-	QCOW2_AT_REFCOUNT_TABLE = 48,
-	QCOW2_AT_NB_SNAPSHOTS = 60,
 	QCOW2_AT_INCOMPATIBLE = 72,
-	QCOW2_AT_AUTOCLEAR = 88,
 	QCOW2_V2_LENGTH = 72,
 	QCOW2_V3_LENGTH = 104,
 };

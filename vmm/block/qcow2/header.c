@@ -332,6 +332,30 @@ int qcow2_header_write(struct qcow2 *image)
 	return qcow2_write_at(image, 0, buffer, image->cluster_size);
 }
 
+/* From size to snapshots_offset. */
+#define SWITCHED_LENGTH (QCOW2_V2_LENGTH - QCOW2_AT_SIZE)
+
+int qcow2_header_switch(struct qcow2 *image, const struct qcow2_header *next)
+{
+	uint8_t raw[QCOW2_V3_LENGTH + 8] = { 0 };
+	int error = qcow2_flush_file(image);
+
+	if (error)
+		return error;
+	encode_fields(next, raw);
+	error = qcow2_write_at(image, QCOW2_AT_SIZE, raw + QCOW2_AT_SIZE, SWITCHED_LENGTH);
+	error = error ? error : qcow2_flush_file(image);
+	if (!error) {
+		image->header = *next;
+		return 0;
+	}
+	/* Either header may be in the file, and both lead to a sound image as long as nothing is written. */
+	g_warning("%s: its header cannot be written: %s. Nothing more is written to it until it is opened anew",
+		  image->file.path, g_strerror(error));
+	image->corrupt = true;
+	return error;
+}
+
 void qcow2_header_free(struct qcow2 *image)
 {
 	g_clear_pointer(&image->extensions, g_array_unref);

@@ -9,6 +9,9 @@
 
 #include "../image.h"
 
+/* Bytes of tables. */
+#define QUICK_CHECK (64u << 20)
+
 #define REFUSE(error, ...) (g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, __VA_ARGS__), false)
 
 char *qcow2_resolve(const char *image_path, const char *name)
@@ -257,11 +260,30 @@ static bool read_tables(struct qcow2 *image, GError **error)
 	return true;
 }
 
+/*
+ * Version 2 cannot say that an image was not closed properly, so every opening for writing looks for what a crash may
+ * have left, unless that would take long. Other damage is not for us to mend unasked.
+ */
+static void repair_version_2(struct qcow2 *image)
+{
+	struct image_check result = { 0 };
+
+	if ((uint64_t)image->header.l1_size << image->cluster_bits > QUICK_CHECK)
+		return;
+	if (qcow2_check(image, 0, &result) == 0 && result.leaks && !result.corruptions)
+		qcow2_check(image, IMAGE_REPAIR_LEAKS, &result);
+	if (result.leaks_fixed)
+		g_message("%s was not closed properly; %" G_GUINT64_FORMAT " unused clusters are free again",
+			  image->file.path, result.leaks_fixed);
+}
+
 static bool repair(struct qcow2 *image, GError **error)
 {
 	struct image_check result = { 0 };
 	int failure;
 
+	if (image->header.version == 2)
+		repair_version_2(image);
 	if (!(image->header.incompatible_features & QCOW2_DIRTY))
 		return true;
 	g_message("%s was not closed properly; checking it", image->file.path);

@@ -119,6 +119,7 @@ struct qcow2_free {
 struct qcow2_allocation;
 struct qcow2_table_job;
 struct qcow2_commit;
+struct qcow2_switch;
 
 struct qcow2 {
 	struct qcow2_cache *cache;
@@ -154,6 +155,7 @@ struct qcow2 {
 	uint64_t *refcount_table;
 	uint64_t refcount_table_size; /* entries */
 	GArray *refcount_table_changes;
+	struct qcow2_switch *switching; /* or NULL */
 
 	/* Allocation (allocate.c, free.c). */
 	uint64_t end;         /* clusters from here on were never used: they read as zeroes */
@@ -201,6 +203,11 @@ struct qcow2 {
 bool qcow2_header_read(struct qcow2 *image, GError **error);
 /* Writes header, extensions and backing name anew, blocking; 0 or an errno value. */
 int qcow2_header_write(struct qcow2 *image);
+/*
+ * Writes what changes of size, L1 table, refcount table and snapshot table with one write inside of one sector, after
+ * everything before it and before everything after it, and takes next over. Blocking.
+ */
+int qcow2_header_switch(struct qcow2 *image, const struct qcow2_header *next);
 /* Fills buffer (a cluster) and returns the length, 0 if it does not fit. */
 size_t qcow2_header_encode(struct qcow2 *image, uint8_t *buffer);
 GArray *qcow2_extensions_new(void);
@@ -472,12 +479,32 @@ struct qcow2_snapshot_table {
 
 /* Blocking. 0 with a table of the caller's, EINVAL: it makes no sense, or another errno value. */
 int qcow2_snapshots_read(struct qcow2 *image, struct qcow2_snapshot_table **table);
-/* Writes it to a new place and makes the header refer to it; the old place is given back. */
-int qcow2_snapshots_write(struct qcow2 *image, struct qcow2_snapshot_table *table);
+/* Within a switch: writes it to a new place, for next to refer to. */
+int qcow2_snapshots_write(struct qcow2 *image, const struct qcow2_snapshot_table *table, struct qcow2_header *next);
 void qcow2_snapshots_free(struct qcow2_snapshot_table *table);
 void qcow2_snapshot_clear(struct qcow2_snapshot *snapshot);
-/* Takes l1 (of entries, and one to spare) as the active table, in a new place; the old array becomes the caller's. */
-int qcow2_replace_l1(struct qcow2 *image, uint64_t size, uint64_t *l1, uint32_t entries, bool keep_flags);
+
+/* snapshot_tree.c, within a switch: counts everything that l1 refers to once more, or once less. EMLINK: too often. */
+int qcow2_tree_count(struct qcow2 *image, const uint64_t *l1, uint32_t entries, bool more);
+/* Makes the flags of the active tables right; so many references to each active table are to its copy if it moves. */
+int qcow2_tree_flag(struct qcow2 *image, uint32_t entries, unsigned users);
+
+/* --- Changing many tables at once (switch.c) --- */
+
+/* Blocking, with no request in flight; begins as qcow2_begin_writing(). Until the end, image->l1 is what will be. */
+int qcow2_switch_begin(struct qcow2 *image);
+/* next: the header as it shall be; the place of L1 and refcounts is filled in here. */
+int qcow2_switch_end(struct qcow2 *image, struct qcow2_header *next);
+/* If a switch did not come to its end: as if it had not begun. */
+void qcow2_switch_abort(struct qcow2 *image);
+int qcow2_switch_allocate(struct qcow2 *image, uint64_t count, uint64_t *cluster);
+/* To new clusters; an empty table has none. */
+int qcow2_switch_write_table(struct qcow2 *image, const uint64_t *table, uint64_t entries, uint64_t *offset);
+/* Once the header leads to something else, that is. */
+void qcow2_switch_free(struct qcow2 *image, uint64_t cluster, uint64_t count);
+/* Keeps memory bounded. */
+int qcow2_switch_pressure(struct qcow2 *image);
+
 /* Blocking: the marks of a session's first write, nothing uncommitted, and room for refcounts. */
 int qcow2_begin_writing(struct qcow2 *image);
 /* As BLOCK_WRITE and so on, blocking, also behind the disk's end. */

@@ -148,8 +148,9 @@ int qcow2_preallocate(struct qcow2 *image, uint64_t start, uint64_t end)
 
 static int grow_l1(struct qcow2 *image, uint64_t size)
 {
-	uint64_t entries = qcow2_l1_entries(image, size);
-	uint64_t *l1, *old = image->l1;
+	uint64_t entries = qcow2_l1_entries(image, size), cluster = 0;
+	struct qcow2_header old = image->header, next = old;
+	g_autofree uint64_t *l1 = NULL;
 	int error;
 
 	if (entries > QCOW2_L1_MAX / 8)
@@ -157,24 +158,32 @@ static int grow_l1(struct qcow2 *image, uint64_t size)
 	if (entries <= image->header.l1_size)
 		return 0;
 	l1 = g_new0(uint64_t, entries + 1);
-	memcpy(l1, old, image->header.l1_size * 8ull);
-	error = qcow2_replace_l1(image, image->header.size, l1, (uint32_t)entries, true);
-	g_free(error ? l1 : old);
-	return error;
+	memcpy(l1, image->l1, image->header.l1_size * 8ull);
+	error = qcow2_allocate_sync(image, qcow2_clusters(image, entries * 8), &cluster);
+	error = error ? error : qcow2_commit_sync(image);
+	error = error ? error : qcow2_write_table(image, cluster << image->cluster_bits, l1, entries);
+	next.l1_size = (uint32_t)entries;
+	next.l1_table_offset = cluster << image->cluster_bits;
+	error = error ? error : qcow2_header_switch(image, &next);
+	if (error)
+		return error;
+	if (old.l1_size)
+		qcow2_free_clusters(image, old.l1_table_offset >> image->cluster_bits,
+				    qcow2_clusters(image, old.l1_size * 8ull));
+	g_free(image->l1_disk);
+	g_free(image->l1);
+	image->l1_disk = g_memdup2(l1, (entries + 1) * sizeof *l1);
+	image->l1 = g_steal_pointer(&l1);
+	return 0;
 }
 
 static int set_size(struct qcow2 *image, uint64_t size)
 {
-	uint8_t raw[8];
+	struct qcow2_header next = image->header;
 	int error = qcow2_commit_sync(image);
 
-	qcow2_put64(raw, size);
-	error = error ? error : qcow2_flush_file(image);
-	error = error ? error : qcow2_write_at(image, QCOW2_AT_SIZE, raw, 8);
-	error = error ? error : qcow2_flush_file(image);
-	if (!error)
-		image->header.size = size;
-	return error;
+	next.size = size;
+	return error ? error : qcow2_header_switch(image, &next);
 }
 
 static int resize_data_file(struct qcow2 *image, uint64_t size)

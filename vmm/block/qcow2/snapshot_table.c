@@ -124,7 +124,7 @@ static int write_table(struct qcow2 *image, const struct qcow2_snapshot_table *t
 {
 	g_autofree uint8_t *raw = g_malloc0(length);
 	uint64_t at = 0;
-	int error = qcow2_allocate_sync(image, qcow2_clusters(image, length), cluster);
+	int error = qcow2_switch_allocate(image, qcow2_clusters(image, length), cluster);
 
 	for (unsigned i = 0; i < table->count; i++) {
 		encode(&table->snapshots[i], raw + at);
@@ -133,11 +133,9 @@ static int write_table(struct qcow2 *image, const struct qcow2_snapshot_table *t
 	return error ? error : qcow2_write_at(image, *cluster << image->cluster_bits, raw, length);
 }
 
-int qcow2_snapshots_write(struct qcow2 *image, struct qcow2_snapshot_table *table)
+int qcow2_snapshots_write(struct qcow2 *image, const struct qcow2_snapshot_table *table, struct qcow2_header *next)
 {
-	uint64_t old = image->header.snapshots_offset, old_length = image->header.nb_snapshots ? table->length : 0;
 	uint64_t length = 0, cluster = 0;
-	uint8_t fields[12];
 	int error = 0;
 
 	for (unsigned i = 0; i < table->count; i++)
@@ -146,18 +144,10 @@ int qcow2_snapshots_write(struct qcow2 *image, struct qcow2_snapshot_table *tabl
 		return EFBIG;
 	if (length)
 		error = write_table(image, table, length, &cluster);
-	error = error ? error : qcow2_commit_sync(image);
-	error = error ? error : qcow2_flush_file(image);
-	qcow2_put32(fields, table->count);
-	qcow2_put64(fields + 4, cluster << image->cluster_bits);
-	error = error ? error : qcow2_write_at(image, QCOW2_AT_NB_SNAPSHOTS, fields, sizeof fields);
-	error = error ? error : qcow2_flush_file(image);
-	if (error)
-		return error;
-	image->header.nb_snapshots = table->count;
-	image->header.snapshots_offset = cluster << image->cluster_bits;
-	table->length = length;
-	if (old_length)
-		qcow2_free_clusters(image, old >> image->cluster_bits, qcow2_clusters(image, old_length));
-	return 0;
+	next->nb_snapshots = table->count;
+	next->snapshots_offset = cluster << image->cluster_bits;
+	if (!error && image->header.nb_snapshots)
+		qcow2_switch_free(image, image->header.snapshots_offset >> image->cluster_bits,
+				  qcow2_clusters(image, table->length));
+	return error;
 }
