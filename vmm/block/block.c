@@ -222,7 +222,7 @@ void block_drain(struct block *block)
 {
 	g_assert(!block->delivering);
 	while (block->in_flight || block->finished) {
-		block_kick(block);
+		block->batch_time = 0;
 		collect(block, true);
 	}
 }

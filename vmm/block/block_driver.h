@@ -51,7 +51,7 @@ struct engine_step {
 	int fd;
 	int slot;
 	uint64_t offset;
-	uint64_t length; /* ENGINE_PUNCH */
+	uint64_t length;
 	const struct iovec *iov;
 	unsigned iov_count;
 };
@@ -77,7 +77,7 @@ struct engine_io {
 	bool modify;            /* the step reads what the following one writes back */
 	bool exclusive;         /* read-modify-write: starts when no other write runs */
 	uint64_t length_before; /* of the file, when the step began */
-	int result;             /* engine_threads.c */
+	int result;             /* for backends that cannot hand it on at once */
 	struct engine_io *next;
 };
 
@@ -103,6 +103,7 @@ struct engine {
 	struct engine_io *ready; /* done without the host */
 	bool reaping;
 	bool restarted;     /* a step was started while reaping */
+	bool patient;       /* whoever reaps waits, and has nothing else to do meanwhile */
 	unsigned inline_budget; /* bytes that may still be copied within the next kick */
 	struct engine_io *spare;
 };
@@ -120,10 +121,18 @@ void engine_remove_file(struct engine *engine, struct engine_file *file);
 /* io->done comes from engine_reap(), never from here. */
 void engine_submit(struct engine *engine, struct engine_io *io);
 void engine_kick(struct engine *engine);
+/*
+ * With wait, kicks first, and returns when something has finished, if anything is under way. Then the calling thread
+ * may do itself what the host would otherwise hand to another thread of ours.
+ */
 void engine_reap(struct engine *engine, bool wait);
 bool engine_idle(const struct engine *engine);
 
-/* For backends. result: bytes, or a negative errno value. */
+/* For backends. Whether to do the step outside of the submitting system call; asked once, when it is handed over. */
+bool engine_takes_long(struct engine *engine, const struct engine_io *io);
+/* Does the step, blocking: bytes, or a negative errno value. */
+int engine_carry_out(const struct engine_step *step);
+/* result: bytes, or a negative errno value. */
 void engine_step_done(struct engine *engine, struct engine_io *io, int result);
 struct engine *engine_uring_new(GError **error);
 struct engine *engine_threads_new(GError **error);

@@ -5,6 +5,7 @@
 #include "block_driver.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <unistd.h>
@@ -193,16 +194,6 @@ static void make_zeroes(struct engine_io *io)
 	}
 }
 
-static bool takes_long(struct engine *engine, uint64_t length)
-{
-	if (length <= INLINE_ALWAYS)
-		return false;
-	if (length > engine->inline_budget)
-		return true;
-	engine->inline_budget -= (unsigned)length;
-	return false;
-}
-
 static void start_transfer(struct engine *engine, struct engine_io *io)
 {
 	if (io->operation == BLOCK_WRITE_ZEROES)
@@ -210,7 +201,7 @@ static void start_transfer(struct engine *engine, struct engine_io *io)
 	io->step.offset = io->offset + io->finished;
 	io->step.iov = io->iov;
 	io->step.iov_count = MIN(io->iov_count, IOV_STEP_MAX);
-	io->step.slow = io->step.slow || takes_long(engine, io->length - io->finished);
+	io->step.length = io->length - io->finished;
 	start_step(engine, io, io->operation == BLOCK_READ ? ENGINE_READ : ENGINE_WRITE);
 }
 
@@ -298,6 +289,7 @@ static void start_bounce(struct engine *engine, struct engine_io *io)
 	io->bounce_iov = (struct iovec){ io->bounce, MIN(end - io->step.offset, bounce_size(io)) };
 	io->step.iov = &io->bounce_iov;
 	io->step.iov_count = 1;
+	io->step.length = io->bounce_iov.iov_len;
 	io->modify = io->operation != BLOCK_READ && bounce_count(io) != io->bounce_iov.iov_len;
 	if (io->modify || io->operation == BLOCK_READ)
 		start_step(engine, io, ENGINE_READ);
@@ -449,8 +441,11 @@ static void finish_ready(struct engine *engine)
 /* What continues goes on without waiting for the next kick: its submitter thinks that it is under way. */
 void engine_reap(struct engine *engine, bool wait)
 {
-	wait = wait && !engine->ready;
+	engine->patient = wait;
 	engine->reaping = true;
+	if (wait)
+		engine->backend->kick(engine);
+	wait = wait && !engine->ready;
 	do {
 		engine->restarted = false;
 		finish_ready(engine);
@@ -460,6 +455,46 @@ void engine_reap(struct engine *engine, bool wait)
 		wait = false;
 	} while (engine->restarted || engine->ready);
 	engine->reaping = false;
+	engine->patient = false;
+}
+
+/* --- For backends --- */
+
+bool engine_takes_long(struct engine *engine, const struct engine_io *io)
+{
+	uint64_t length = io->step.length;
+
+	if (io->step.slow)
+		return true;
+	if (engine->patient || io->file->direct || length <= INLINE_ALWAYS)
+		return false;
+	if (length > engine->inline_budget)
+		return true;
+	engine->inline_budget -= (unsigned)length;
+	return false;
+}
+
+int engine_carry_out(const struct engine_step *step)
+{
+	ssize_t result = -1;
+
+	switch (step->kind) {
+	case ENGINE_READ:
+		result = preadv(step->fd, step->iov, (int)step->iov_count, (off_t)step->offset);
+		break;
+	case ENGINE_WRITE:
+		result = pwritev2(step->fd, step->iov, (int)step->iov_count, (off_t)step->offset,
+				  step->data_sync ? RWF_DSYNC : 0);
+		break;
+	case ENGINE_SYNC:
+		result = fdatasync(step->fd);
+		break;
+	case ENGINE_PUNCH:
+		result = fallocate(step->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)step->offset,
+				   (off_t)step->length);
+		break;
+	}
+	return result < 0 ? -errno : (int)result;
 }
 
 static void step_failed(struct engine *engine, struct engine_io *io, int error)

@@ -2,7 +2,6 @@
 #include "block_driver.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -22,36 +21,13 @@ static struct engine_threads *from_engine(struct engine *engine)
 	return (struct engine_threads *)engine;
 }
 
-static int carry_out(const struct engine_step *step)
-{
-	ssize_t result = -1;
-
-	switch (step->kind) {
-	case ENGINE_READ:
-		result = preadv(step->fd, step->iov, (int)step->iov_count, (off_t)step->offset);
-		break;
-	case ENGINE_WRITE:
-		result = pwritev2(step->fd, step->iov, (int)step->iov_count, (off_t)step->offset,
-				  step->data_sync ? RWF_DSYNC : 0);
-		break;
-	case ENGINE_SYNC:
-		result = fdatasync(step->fd);
-		break;
-	case ENGINE_PUNCH:
-		result = fallocate(step->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)step->offset,
-				   (off_t)step->length);
-		break;
-	}
-	return result < 0 ? -errno : (int)result;
-}
-
 static void work(gpointer data, gpointer opaque)
 {
 	struct engine_threads *threads = opaque;
 	struct engine_io *io = data;
 	bool first;
 
-	io->result = carry_out(&io->step);
+	io->result = engine_carry_out(&io->step);
 	io->next = NULL;
 	g_mutex_lock(&threads->lock);
 	first = !threads->done;

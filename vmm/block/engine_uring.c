@@ -18,12 +18,47 @@ struct engine_uring {
 	bool files_used[RING_FILES];
 	bool armed; /* notification is on: the event fd may have been signalled */
 	bool stuck; /* the host had no memory for a submission */
-	struct engine_io *waiting, **waiting_tail; /* for room in the ring */
+	struct engine_io *waiting, **waiting_tail; /* for the next kick, or room in the ring */
+	struct engine_io *own, **own_tail;         /* to be carried out by the calling thread */
+	struct engine_io *done, **done_tail;       /* carried out */
 };
 
 static struct engine_uring *from_engine(struct engine *engine)
 {
 	return (struct engine_uring *)engine;
+}
+
+static void append(struct engine_io ***tail, struct engine_io *io)
+{
+	io->next = NULL;
+	**tail = io;
+	*tail = &io->next;
+}
+
+static struct engine_io *pop(struct engine_io **head, struct engine_io ***tail)
+{
+	struct engine_io *io = *head;
+
+	*head = io->next;
+	if (!*head)
+		*tail = head;
+	return io;
+}
+
+static void prepare_transfer(struct io_uring_sqe *sqe, int fd, const struct engine_step *step)
+{
+	bool write = step->kind == ENGINE_WRITE;
+
+	/* A single element spares the kernel the copy of a vector. */
+	if (step->iov_count == 1 && write)
+		io_uring_prep_write(sqe, fd, step->iov->iov_base, (unsigned)step->iov->iov_len, step->offset);
+	else if (step->iov_count == 1)
+		io_uring_prep_read(sqe, fd, step->iov->iov_base, (unsigned)step->iov->iov_len, step->offset);
+	else if (write)
+		io_uring_prep_writev(sqe, fd, step->iov, step->iov_count, step->offset);
+	else
+		io_uring_prep_readv(sqe, fd, step->iov, step->iov_count, step->offset);
+	sqe->rw_flags = step->data_sync ? RWF_DSYNC : 0;
 }
 
 static void prepare(struct io_uring_sqe *sqe, const struct engine_step *step)
@@ -32,11 +67,8 @@ static void prepare(struct io_uring_sqe *sqe, const struct engine_step *step)
 
 	switch (step->kind) {
 	case ENGINE_READ:
-		io_uring_prep_readv(sqe, fd, step->iov, step->iov_count, step->offset);
-		break;
 	case ENGINE_WRITE:
-		io_uring_prep_writev2(sqe, fd, step->iov, step->iov_count, step->offset,
-				      step->data_sync ? RWF_DSYNC : 0);
+		prepare_transfer(sqe, fd, step);
 		break;
 	case ENGINE_SYNC:
 		io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
@@ -48,39 +80,44 @@ static void prepare(struct io_uring_sqe *sqe, const struct engine_step *step)
 	}
 	if (step->slot >= 0)
 		sqe->flags |= IOSQE_FIXED_FILE;
-	if (step->slow)
-		sqe->flags |= IOSQE_ASYNC;
-}
-
-static bool queue(struct engine_uring *uring, struct engine_io *io)
-{
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
-
-	if (!sqe)
-		return false;
-	prepare(sqe, &io->step);
-	io_uring_sqe_set_data(sqe, io);
-	return true;
 }
 
 static void uring_start(struct engine *engine, struct engine_io *io)
 {
-	struct engine_uring *uring = from_engine(engine);
+	append(&from_engine(engine)->waiting_tail, io);
+}
 
-	if (!uring->waiting && queue(uring, io))
-		return;
-	io->next = NULL;
-	*uring->waiting_tail = io;
-	uring->waiting_tail = &io->next;
+/*
+ * File systems that cannot promise not to block (ext4, of those in use) have each of these done by a thread of the
+ * kernel's: for a thread that waits anyway, two switches of threads too many.
+ */
+static bool better_here(const struct engine *engine, const struct engine_io *io)
+{
+	const struct engine_step *step = &io->step;
+
+	return engine->patient && !io->file->direct && !step->data_sync &&
+	       (step->kind == ENGINE_WRITE || step->kind == ENGINE_PUNCH);
 }
 
 /* Fills the ring from those that wait; returns whether there is anything to submit. */
 static bool refill(struct engine_uring *uring)
 {
-	while (uring->waiting && queue(uring, uring->waiting)) {
-		uring->waiting = uring->waiting->next;
-		if (!uring->waiting)
-			uring->waiting_tail = &uring->waiting;
+	while (uring->waiting) {
+		struct engine_io *io = uring->waiting;
+		struct io_uring_sqe *sqe = NULL;
+		bool here = better_here(&uring->engine, io);
+
+		if (!here && !(sqe = io_uring_get_sqe(&uring->ring)))
+			break;
+		pop(&uring->waiting, &uring->waiting_tail);
+		if (here) {
+			append(&uring->own_tail, io);
+			continue;
+		}
+		prepare(sqe, &io->step);
+		if (engine_takes_long(&uring->engine, io))
+			sqe->flags |= IOSQE_ASYNC;
+		io_uring_sqe_set_data(sqe, io);
 	}
 	return io_uring_sq_ready(&uring->ring) != 0;
 }
@@ -91,9 +128,9 @@ static bool refill(struct engine_uring *uring)
  * workers, not a read that waited for the disk.) The kernel passes a locked instruction between posting a completion
  * and looking at the flag, and we one between setting the flag and looking for completions, so none falls through.
  */
-static void uring_kick(struct engine *engine)
+static void submit(struct engine_uring *uring)
 {
-	struct engine_uring *uring = from_engine(engine);
+	struct engine *engine = &uring->engine;
 
 	if (!refill(uring))
 		return;
@@ -112,6 +149,34 @@ static void uring_kick(struct engine *engine)
 		io_uring_cq_eventfd_toggle(&uring->ring, true);
 		uring->armed = true;
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	}
+}
+
+/* What others do is under way by then. */
+static void uring_kick(struct engine *engine)
+{
+	struct engine_uring *uring = from_engine(engine);
+
+	submit(uring);
+	while (uring->own) {
+		struct engine_io *io = pop(&uring->own, &uring->own_tail);
+
+		io->result = engine_carry_out(&io->step);
+		append(&uring->done_tail, io);
+	}
+}
+
+static void reap_own(struct engine_uring *uring)
+{
+	struct engine_io *io = uring->done;
+
+	uring->done = NULL;
+	uring->done_tail = &uring->done;
+	while (io) {
+		struct engine_io *next = io->next;
+
+		engine_step_done(&uring->engine, io, io->result);
+		io = next;
 	}
 }
 
@@ -144,11 +209,12 @@ static void uring_reap(struct engine *engine, bool wait)
 		uring->stuck = false;
 		uring_kick(engine);
 	}
-	if (wait && !uring->stuck)
+	if (wait && !uring->stuck && !uring->done)
 		while (io_uring_wait_cqe(&uring->ring, &cqe) == -EINTR)
 			;
 	while (reap_batch(uring))
 		;
+	reap_own(uring);
 	if (engine->in_flight == 0)
 		uring->armed = false;
 }
@@ -226,6 +292,8 @@ struct engine *engine_uring_new(GError **error)
 
 	uring->engine.backend = &uring_backend;
 	uring->waiting_tail = &uring->waiting;
+	uring->own_tail = &uring->own;
+	uring->done_tail = &uring->done;
 	uring->engine.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (uring->engine.event_fd >= 0 && set_up(uring))
 		return &uring->engine;

@@ -318,7 +318,6 @@ static struct qcow2_page *page_sync(struct qcow2 *image, uint64_t cluster, bool 
 	struct qcow2_page *page = qcow2_refcount_page(image, cluster, NULL, missing, error);
 
 	while (!page && !*missing && !*error) {
-		engine_kick(image->engine);
 		engine_reap(image->engine, true);
 		page = qcow2_refcount_page(image, cluster, NULL, missing, error);
 	}

@@ -384,7 +384,6 @@ int qcow2_commit_sync(struct qcow2 *image)
 		image->commit_error = 0;
 		if (!image->commit && !busy)
 			begin(image);
-		engine_kick(image->engine);
 		engine_reap(image->engine, true);
 		error = image->commit ? 0 : image->commit_error;
 	}

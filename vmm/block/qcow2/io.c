@@ -30,10 +30,8 @@ int qcow2_sync(struct engine *engine, struct engine_file *file, enum block_opera
 	io->done = sync_done;
 	io->opaque = &sync;
 	engine_submit(engine, io);
-	while (!sync.done) {
-		engine_kick(engine);
+	while (!sync.done)
 		engine_reap(engine, true);
-	}
 	engine_io_free(engine, io);
 	return sync.error;
 }
@@ -85,9 +83,7 @@ void qcow2_sync_waiter_init(struct qcow2_sync_waiter *waiter)
 
 int qcow2_sync_wait(struct qcow2 *image, struct qcow2_sync_waiter *waiter)
 {
-	while (!waiter->done) {
-		engine_kick(image->engine);
+	while (!waiter->done)
 		engine_reap(image->engine, true);
-	}
 	return waiter->waiter.error;
 }

@@ -341,10 +341,8 @@ int qcow2_close(struct qcow2 *image)
 	int error = image->read_only ? 0 : qcow2_commit_sync(image);
 
 	/* Reads of pages that nobody waits for any more, and what a failed commit left. */
-	while (!engine_idle(image->engine)) {
-		engine_kick(image->engine);
+	while (!engine_idle(image->engine))
 		engine_reap(image->engine, true);
-	}
 	if (!error && !image->read_only)
 		error = qcow2_session_leave(image);
 	if (error)

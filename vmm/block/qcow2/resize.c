@@ -30,10 +30,8 @@ int qcow2_run_op(struct qcow2 *image, enum block_operation operation, uint64_t o
 	if (!length)
 		return 0;
 	qcow2_start(image, operation, false, offset, length, &iov, buffer ? 1 : 0, op_done, &op);
-	while (!op.done) {
-		engine_kick(image->engine);
+	while (!op.done)
 		engine_reap(image->engine, true);
-	}
 	return op.error;
 }
 
