@@ -152,9 +152,9 @@ static void test_resize(struct folder *folder, gconstpointer data)
 	g_assert_cmpint(tool(folder, NULL, "qemu-img create -f qcow2 %s disk.qcow2 5M", options), ==, 0);
 	pattern(folder, "disk.qcow2", 5, 30);
 	raw_copy(folder, "disk.qcow2", "model.raw");
-	REFUSED(image_resize(path, 1 << 20, false, IMAGE_PREALLOCATION_OFF, &failure), "smaller");
+	REFUSED(image_resize(path, 1 << 20, false, IMAGE_PREALLOCATION_OFF, NULL, NULL, &failure), "smaller");
 	for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
-		CHECKED(image_resize(path, sizes[i], true, IMAGE_PREALLOCATION_OFF, &failure));
+		CHECKED(image_resize(path, sizes[i], true, IMAGE_PREALLOCATION_OFF, NULL, NULL, &failure));
 		g_assert_cmpint(tool(folder, NULL, "truncate -s %" G_GUINT64_FORMAT " model.raw", sizes[i]), ==, 0);
 		assert_clean(folder, "disk.qcow2");
 		assert_same(folder, "disk.qcow2", "model.raw");

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <gio/gio.h>
+
 static const char *const format_names[] = {
 	[BLOCK_FORMAT_RAW] = "raw",
 	[BLOCK_FORMAT_QCOW2] = "qcow2",
@@ -81,6 +83,10 @@ static void describe(const struct qcow2 *image, struct image_info *info)
 
 bool image_failed(GError **error, const char *what, const char *path, int cause)
 {
+	if (cause == ECANCELED) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "Stopped on request");
+		return false;
+	}
 	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(cause), "%s %s: %s%s", what, path, g_strerror(cause),
 		    cause == ENOSPC ? ". Free some space" :
 		    cause == EEXIST ? ". Choose another name, or remove it first" : "");

@@ -34,7 +34,7 @@ enum image_compression {
 };
 
 struct image_create_options {
-	const char *path; /* must not exist, or be overwritten by choice */
+	const char *path; /* must not exist, or be overwritten by choice; never while somebody uses it */
 	enum block_format format; /* PROBE: qcow2 */
 	uint64_t size;    /* 0 with a backing image: its size */
 	bool overwrite;
@@ -50,12 +50,18 @@ struct image_create_options {
 	enum block_format backing_format; /* PROBE: found out now and written down */
 	const char *data_path; /* external data file, likewise */
 	bool data_raw;         /* it can be used as a raw image */
+	image_progress progress; /* of preallocation */
+	void *progress_opaque;
 };
 
+/* Nothing is left behind when it fails. */
 bool image_create(const struct image_create_options *options, GError **error);
-/* Smaller only with consent: what lies behind the new end is lost. */
+/*
+ * Smaller only with consent: what lies behind the new end is lost. What a preallocation that is stopped or fails has
+ * added is taken back.
+ */
 bool image_resize(const char *path, uint64_t size, bool shrink, enum image_preallocation preallocation,
-		  GError **error);
+		  image_progress progress, void *opaque, GError **error);
 
 /* --- Looking --- */
 
@@ -79,6 +85,22 @@ struct image_info {
 
 bool image_info(const char *path, struct image_info *info, GError **error);
 void image_info_clear(struct image_info *info);
+
+/* A part of the disk that is one thing. */
+struct image_extent {
+	uint64_t start, length;
+	unsigned depth;  /* which image of the chain decides: 0 is the topmost */
+	bool present;    /* that one says what is there; otherwise all are silent, so it is zeroes */
+	bool zero;       /* reads as zeroes without taking space for them */
+	bool data;
+	bool compressed; /* and therefore without an offset */
+	uint64_t offset; /* of data in the file */
+	const char *path; /* of the file; valid during the call */
+};
+
+/* All parts, in order. */
+bool image_map(const char *path, void (*found)(const struct image_extent *extent, void *opaque), void *opaque,
+	       GError **error);
 
 /* --- Checking --- */
 
@@ -110,6 +132,7 @@ struct image_convert_options {
 	void *progress_opaque;
 };
 
+/* Several requests are in flight; what reads as zeroes is not copied. Nothing is left behind when it fails. */
 bool image_convert(const struct image_convert_options *options, GError **error);
 /* Gives the host back what the image does not need: zeroes, free clusters, and the file's end. */
 bool image_compact(const char *path, image_progress progress, void *opaque, GError **error);

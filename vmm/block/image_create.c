@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define ZERO_STEP (1u << 20)
+#define RESERVE_STEP (256u << 20)
 
 static bool refuse(GError **error, const char *path, const char *what)
 {
@@ -15,16 +16,61 @@ static bool refuse(GError **error, const char *path, const char *what)
 	return false;
 }
 
-static int create_file(const struct image_create_options *options, const char *path, GError **error)
+static bool may_overwrite(int fd, const char *path, GError **error)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | (options->overwrite ? O_TRUNC : O_EXCL), 0644);
+	const struct engine_file file = { .path = (char *)path, .fd = fd };
+	struct stat status;
 
-	if (fd < 0)
-		image_failed(error, "Cannot create", path, errno);
-	return fd;
+	if (fstat(fd, &status) < 0)
+		return image_failed(error, "Cannot look at", path, errno);
+	if (!S_ISREG(status.st_mode))
+		return refuse(error, path, "something is there that is not a regular file. Choose another name");
+	return engine_file_lock(&file, error);
 }
 
-/* --- Raw --- */
+/* Empty, and locked until it is closed. */
+static int create_file(const struct image_create_options *options, const char *path, GError **error)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (options->overwrite ? 0 : O_EXCL),
+		      0644);
+
+	if (fd < 0) {
+		image_failed(error, "Cannot create", path, errno);
+		return -1;
+	}
+	if (!may_overwrite(fd, path, error)) {
+		close(fd);
+		return -1;
+	}
+	if (ftruncate(fd, 0) == 0)
+		return fd;
+	image_failed(error, "Cannot empty", path, errno);
+	close(fd);
+	return -1;
+}
+
+void image_remove(const struct image_create_options *options)
+{
+	unlink(options->path);
+	if (options->data_path) {
+		g_autofree char *data = qcow2_resolve(options->path, options->data_path);
+
+		unlink(data);
+	}
+}
+
+/* --- Reserving space: 0 or an errno value, ECANCELED if it is stopped --- */
+
+struct reservation {
+	enum image_preallocation preallocation;
+	image_progress progress;
+	void *opaque;
+};
+
+static bool stopped(const struct reservation *reservation, uint64_t at, uint64_t size)
+{
+	return reservation->progress && !reservation->progress((double)at / (double)size, reservation->opaque);
+}
 
 static int write_zeroes(int fd, uint64_t start, uint64_t end)
 {
@@ -40,24 +86,37 @@ static int write_zeroes(int fd, uint64_t start, uint64_t end)
 	return 0;
 }
 
-static int reserve(int fd, uint64_t start, uint64_t end, enum image_preallocation preallocation)
+static int reserve(int fd, uint64_t start, uint64_t end, const struct reservation *reservation)
 {
-	if (preallocation == IMAGE_PREALLOCATION_FULL)
-		return write_zeroes(fd, start, end);
-	if (preallocation == IMAGE_PREALLOCATION_FALLOC && end > start)
-		return posix_fallocate(fd, (off_t)start, (off_t)(end - start));
-	return 0;
+	bool full = reservation->preallocation == IMAGE_PREALLOCATION_FULL;
+	uint64_t length, step = full ? ZERO_STEP * 16 : RESERVE_STEP;
+	int failure = 0;
+
+	if (!full && reservation->preallocation != IMAGE_PREALLOCATION_FALLOC)
+		return 0;
+	for (uint64_t at = start; at < end && !failure; at += length) {
+		length = MIN(end - at, step);
+		if (stopped(reservation, at - start, end - start))
+			return ECANCELED;
+		failure = full ? write_zeroes(fd, at, at + length) :
+				 posix_fallocate(fd, (off_t)at, (off_t)length);
+	}
+	return failure;
 }
+
+/* --- Raw --- */
 
 static bool create_raw(const struct image_create_options *options, const char *path, GError **error)
 {
+	const struct reservation reservation = { options->preallocation, options->progress,
+						 options->progress_opaque };
 	int fd = create_file(options, path, error), failure = 0;
 
 	if (fd < 0)
 		return false;
 	if (ftruncate(fd, (off_t)options->size) < 0)
 		failure = errno;
-	failure = failure ? failure : reserve(fd, 0, options->size, options->preallocation);
+	failure = failure ? failure : reserve(fd, 0, options->size, &reservation);
 	if (!failure && fdatasync(fd) < 0)
 		failure = errno;
 	close(fd);
@@ -193,7 +252,8 @@ static int write_image(struct qcow2 *image, int fd, uint64_t blocks)
 	return !error && fdatasync(fd) < 0 ? errno : error;
 }
 
-static bool find_backing(struct image_create_options *options, GError **error)
+/* It stays open, so that its lock keeps the new image from being put in its place. */
+static struct block *find_backing(struct image_create_options *options, GError **error)
 {
 	g_autofree char *path = qcow2_resolve(options->path, options->backing_path);
 	struct block_options backing = { .path = path, .read_only = true };
@@ -203,15 +263,27 @@ static bool find_backing(struct image_create_options *options, GError **error)
 		options->backing_format = image_probe(path);
 	backing.format = options->backing_format;
 	block = block_open(&backing, error);
-	if (!block)
-		return false;
-	options->size = options->size ? options->size : block_size(block);
-	block_close(block);
-	return true;
+	if (block && !options->size)
+		options->size = block_size(block);
+	return block;
 }
 
-static bool image_preallocate(const char *path, uint64_t start, uint64_t end, enum image_preallocation preallocation,
-		       GError **error)
+/* Writes what is there as zeroes; the disk ends where its last sector does. */
+static int write_disk(struct qcow2 *image, uint64_t start, uint64_t end, const struct reservation *reservation)
+{
+	g_autofree uint8_t *zeroes = g_malloc0(ZERO_STEP);
+	int failure = 0;
+
+	for (uint64_t at = start; at < end && !failure; at += ZERO_STEP) {
+		if (stopped(reservation, at - start, end - start))
+			return ECANCELED;
+		failure = qcow2_run_op(image, BLOCK_WRITE, at, zeroes, MIN(ZERO_STEP, end - at));
+	}
+	return failure;
+}
+
+static bool preallocate(const char *path, uint64_t start, uint64_t end, const struct reservation *reservation,
+			GError **error)
 {
 	struct block_options options = { .path = path, .format = BLOCK_FORMAT_QCOW2 };
 	struct block *block = block_open(&options, error);
@@ -221,22 +293,12 @@ static bool image_preallocate(const char *path, uint64_t start, uint64_t end, en
 	if (!image)
 		return false;
 	failure = qcow2_preallocate(image, start, end);
-	if (!failure && preallocation == IMAGE_PREALLOCATION_FALLOC)
-		failure = posix_fallocate(image->data->fd, 0, (off_t)image->data->length);
-	for (uint64_t at = start; preallocation == IMAGE_PREALLOCATION_FULL && at < end &&
-	     !failure; at += ZERO_STEP) {
-		g_autofree uint8_t *zeroes = g_malloc0(ZERO_STEP);
-
-		failure = qcow2_run_op(image, BLOCK_WRITE, at, zeroes, MIN(ZERO_STEP, end - at));
-	}
+	if (!failure && reservation->preallocation == IMAGE_PREALLOCATION_FALLOC)
+		failure = reserve(image->data->fd, 0, image->data->length, reservation);
+	if (!failure && reservation->preallocation == IMAGE_PREALLOCATION_FULL)
+		failure = write_disk(image, start, end, reservation);
 	block_close(block);
 	return failure ? image_failed(error, "Cannot reserve space for", path, failure) : true;
-}
-
-static bool preallocate(const struct image_create_options *options, GError **error)
-{
-	return options->preallocation == IMAGE_PREALLOCATION_OFF ||
-	       image_preallocate(options->path, 0, options->size, options->preallocation, error);
 }
 
 static bool write_qcow2(const struct image_create_options *options, struct qcow2 *image, GError **error)
@@ -268,38 +330,64 @@ static bool write_qcow2(const struct image_create_options *options, struct qcow2
 	return image_failed(error, "Cannot create", options->path, failure);
 }
 
+static bool is_same_file(const char *path, const char *other)
+{
+	struct stat first, second;
+
+	return stat(path, &first) == 0 && stat(other, &second) == 0 && first.st_dev == second.st_dev &&
+	       first.st_ino == second.st_ino;
+}
+
 static bool create_data_file(const struct image_create_options *options, GError **error)
 {
 	g_autofree char *path = options->data_path ? qcow2_resolve(options->path, options->data_path) : NULL;
 	struct image_create_options raw = { .size = options->size, .overwrite = options->overwrite };
 
+	if (path && options->size == 0)
+		return refuse(error, options->path, "a disk with a data file needs a size");
+	if (path && is_same_file(path, options->path))
+		return refuse(error, options->path, "its data file must be another file");
 	return !path || create_raw(&raw, path, error);
+}
+
+static bool create_qcow2(struct image_create_options *options, GError **error)
+{
+	const struct reservation reservation = { options->preallocation, options->progress,
+						 options->progress_opaque };
+	struct qcow2 image = { .extensions = qcow2_extensions_new(), .file.path = (char *)options->path };
+	struct block *backing = options->backing_path ? find_backing(options, error) : NULL;
+	bool done = (backing || !options->backing_path) && write_qcow2(options, &image, error);
+
+	qcow2_header_free(&image);
+	if (backing)
+		block_close(backing);
+	if (!done)
+		return false;
+	done = create_data_file(options, error);
+	if (!done) {
+		unlink(options->path);
+		return false;
+	}
+	if (reservation.preallocation != IMAGE_PREALLOCATION_OFF &&
+	    !preallocate(options->path, 0, options->size, &reservation, error)) {
+		image_remove(options);
+		return false;
+	}
+	return true;
 }
 
 bool image_create(const struct image_create_options *from, GError **error)
 {
 	struct image_create_options options = *from;
-	struct qcow2 image = { .extensions = qcow2_extensions_new(), .file.path = (char *)from->path };
-	bool done;
 
 	options.size = (options.size + 511) & ~511ull;
-	if (options.format == BLOCK_FORMAT_RAW) {
-		qcow2_header_free(&image);
-		return create_raw(&options, options.path, error);
-	}
-	done = (!options.backing_path || find_backing(&options, error)) && create_data_file(&options, error) &&
-	       write_qcow2(&options, &image, error);
-	qcow2_header_free(&image);
-	if (done && !preallocate(&options, error)) {
-		unlink(options.path);
-		return false;
-	}
-	return done;
+	return options.format == BLOCK_FORMAT_RAW ? create_raw(&options, options.path, error) :
+						    create_qcow2(&options, error);
 }
 
 /* --- Space and size of an image that is there --- */
 
-static bool resize_raw(const char *path, uint64_t size, uint64_t old, enum image_preallocation preallocation,
+static bool resize_raw(const char *path, uint64_t size, uint64_t old, const struct reservation *reservation,
 		       GError **error)
 {
 	struct block_options options = { .path = path, .format = BLOCK_FORMAT_RAW };
@@ -312,13 +400,15 @@ static bool resize_raw(const char *path, uint64_t size, uint64_t old, enum image
 		failure = ENOTSUP;
 	else if (ftruncate(file.fd, (off_t)size) < 0)
 		failure = errno;
-	failure = failure ? failure : reserve(file.fd, MIN(old, size), size, preallocation);
+	else
+		failure = reserve(file.fd, MIN(old, size), size, reservation);
+	if (failure && failure != ENOTSUP && size > old && ftruncate(file.fd, (off_t)old) < 0)
+		g_warning("%s keeps the size of %" G_GUINT64_FORMAT " bytes: %s", path, size, g_strerror(errno));
 	engine_file_close(&file);
 	return failure ? image_failed(error, "Cannot resize", path, failure) : true;
 }
 
-static bool resize_qcow2(const char *path, uint64_t size, uint64_t old, enum image_preallocation preallocation,
-			 GError **error)
+static bool set_qcow2_size(const char *path, uint64_t size, GError **error)
 {
 	struct block_options options = { .path = path, .format = BLOCK_FORMAT_QCOW2 };
 	struct block *block = block_open(&options, error);
@@ -328,36 +418,48 @@ static bool resize_qcow2(const char *path, uint64_t size, uint64_t old, enum ima
 		return false;
 	failure = qcow2_resize(qcow2_from_block(block), size);
 	block_close(block);
-	if (failure)
-		return image_failed(error, "Cannot resize", path, failure);
-	return preallocation == IMAGE_PREALLOCATION_OFF || size <= old ||
-	       image_preallocate(path, old, size, preallocation, error);
+	return failure ? image_failed(error, "Cannot resize", path, failure) : true;
+}
+
+static bool resize_qcow2(const char *path, uint64_t size, uint64_t old, const struct reservation *reservation,
+			 GError **error)
+{
+	if (!set_qcow2_size(path, size, error))
+		return false;
+	if (reservation->preallocation == IMAGE_PREALLOCATION_OFF || size <= old ||
+	    preallocate(path, old, size, reservation, error))
+		return true;
+	set_qcow2_size(path, old, NULL);
+	return false;
+}
+
+static bool may_resize(const char *path, const struct image_info *info, uint64_t size, bool shrink, GError **error)
+{
+	if (size < info->size && !shrink)
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			    "%s would become smaller, and what is behind its new end would be lost. Shrink the "
+			    "guest's partitions first, then confirm that you want this", path);
+	else if (info->format == BLOCK_FORMAT_QCOW2 && (info->bitmaps || (info->snapshots && info->version == 2)))
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			    "%s cannot be resized because of its %s. Delete them, or convert it to a new image", path,
+			    info->bitmaps ? "bitmaps" : "snapshots");
+	else
+		return true;
+	return false;
 }
 
 bool image_resize(const char *path, uint64_t size, bool shrink, enum image_preallocation preallocation,
-		  GError **error)
+		  image_progress progress, void *opaque, GError **error)
 {
+	const struct reservation reservation = { preallocation, progress, opaque };
 	struct image_info info;
-	bool refused = false;
+	bool done;
 
 	if (!image_info(path, &info, error))
 		return false;
 	size = (size + 511) & ~511ull;
-	if (size < info.size && !shrink) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-			    "%s would become smaller, and what is behind its new end "
-			    "would be lost. Shrink the guest's partitions first, then confirm that you want this",
-			    		path);
-		refused = true;
-	} else if (info.format == BLOCK_FORMAT_QCOW2 && (info.bitmaps || (info.snapshots && info.version == 2))) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-			    "%s cannot be resized because of its %s. Delete them, or "
-			    "convert it to a new image", path, info.bitmaps ? "bitmaps" : "snapshots");
-		refused = true;
-	}
+	done = may_resize(path, &info, size, shrink, error);
 	image_info_clear(&info);
-	if (refused)
-		return false;
-	return info.format == BLOCK_FORMAT_RAW ? resize_raw(path, size, info.size, preallocation, error) :
-						 resize_qcow2(path, size, info.size, preallocation, error);
+	return done && (info.format == BLOCK_FORMAT_RAW ? resize_raw(path, size, info.size, &reservation, error) :
+							  resize_qcow2(path, size, info.size, &reservation, error));
 }

@@ -1,4 +1,4 @@
-/* Moving data between images, and giving back space. */
+/* Moving data between an image and its backing image, and giving back space. */
 #include "image_internal.h"
 
 #include <errno.h>
@@ -39,156 +39,12 @@ bool image_is_zero(const uint8_t *buffer, uint64_t length)
 	return length == 0 || (buffer[0] == 0 && memcmp(buffer, buffer + 1, length - 1) == 0);
 }
 
-static bool go_on(image_progress progress, void *opaque, uint64_t at, uint64_t size, GError **error)
+bool image_go_on(image_progress progress, void *opaque, uint64_t at, uint64_t size, GError **error)
 {
 	if (!progress || progress(size ? (double)at / (double)size : 1, opaque))
 		return true;
 	g_set_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "Stopped on request");
 	return false;
-}
-
-/* How far nothing but zeroes can be from offset on, without reading it. */
-static uint64_t zero_run(struct block *block, uint64_t offset, uint64_t limit, int *failure)
-{
-	struct qcow2 *image = qcow2_from_block(block);
-	const struct engine_file *raw = image ? NULL : block->image;
-	enum qcow2_kind kind;
-	uint64_t length;
-	off_t data;
-
-	if (image) {
-		*failure = qcow2_status(image, offset, limit, &kind, &length);
-		if (*failure || kind == QCOW2_DATA || kind == QCOW2_PACKED)
-			return 0;
-		return kind == QCOW2_UNALLOCATED && image->backing ? 0 : length;
-	}
-	data = lseek(raw->fd, (off_t)offset, SEEK_DATA);
-	if (data < 0)
-		return errno == ENXIO ? limit - offset : 0;
-	return MIN((uint64_t)data, limit) - offset;
-}
-
-/* --- Convert --- */
-
-struct copy {
-	const struct image_convert_options *options;
-	struct block *source, *target;
-	uint8_t *buffer, *other;
-	uint64_t unit; /* at which zeroes are looked for */
-};
-
-static int copy_unit(struct copy *copy, uint64_t offset, uint64_t length, uint8_t *data)
-{
-	struct qcow2 *image = qcow2_from_block(copy->target);
-	int failure;
-
-	if (image && image->backing) {
-		failure = image_run(copy->target, BLOCK_READ, offset, copy->other, length);
-		if (failure || memcmp(copy->other, data, length) == 0)
-			return failure;
-		if (image_is_zero(data, length))
-			return image_run(copy->target, BLOCK_WRITE_ZEROES, offset, NULL, length);
-	} else if (image_is_zero(data, length)) {
-		return 0;
-	}
-	if (image && copy->options->compress) {
-		memset(data + length, 0, copy->unit - length);
-		failure = qcow2_write_packed(image, offset, data);
-		if (failure != ERANGE)
-			return failure;
-	}
-	return image_run(copy->target, BLOCK_WRITE, offset, data, length);
-}
-
-/* A run of units that all have to be written goes out as one request. */
-static int copy_step(struct copy *copy, uint64_t offset, uint64_t length)
-{
-	struct qcow2 *image = qcow2_from_block(copy->target);
-	bool one_by_one = copy->options->compress || (image && image->backing);
-	int failure = image_run(copy->source, BLOCK_READ, offset, copy->buffer, length);
-	uint64_t next;
-
-	for (uint64_t at = 0; at < length && !failure; at = next) {
-		next = MIN(at + copy->unit, length);
-		if (one_by_one) {
-			failure = copy_unit(copy, offset + at, next - at, copy->buffer + at);
-			continue;
-		}
-		if (image_is_zero(copy->buffer + at, next - at))
-			continue;
-		while (next < length && !image_is_zero(copy->buffer + next, MIN(copy->unit, length - next)))
-			next = MIN(next + copy->unit, length);
-		failure = image_run(copy->target, BLOCK_WRITE, offset + at, copy->buffer + at, next - at);
-	}
-	return failure;
-}
-
-static bool copy_all(struct copy *copy, GError **error)
-{
-	const struct image_convert_options *options = copy->options;
-	uint64_t size = MIN(block_size(copy->source), block_size(copy->target)), length;
-	struct qcow2 *image = qcow2_from_block(copy->target);
-	int failure = 0;
-
-	for (uint64_t at = 0; at < size && !failure; at += length) {
-		length = image && image->backing ? 0 : zero_run(copy->source, at, size, &failure);
-		length &= ~(copy->unit - 1);
-		if (!failure && !length) {
-			length = MIN(STEP, size - at);
-			failure = copy_step(copy, at, length);
-		}
-		if (!go_on(options->progress, options->progress_opaque, at, size, error))
-			return false;
-	}
-	failure = failure ? failure : image_run(copy->target, BLOCK_FLUSH, 0, NULL, 0);
-	return failure ? image_failed(error, "Cannot convert", options->source, failure) : true;
-}
-
-static bool convert_into(struct copy *copy, const struct image_create_options *target, GError **error)
-{
-	struct block_options options = { .path = target->path, .format = target->format };
-	const struct qcow2 *image;
-	bool done;
-
-	if (options.format == BLOCK_FORMAT_PROBE)
-		options.format = BLOCK_FORMAT_QCOW2;
-	copy->target = block_open(&options, error);
-	if (!copy->target)
-		return false;
-	image = qcow2_from_block(copy->target);
-	copy->unit = copy->options->compress && image ? image->cluster_size : MAX(image ? image->cluster_size : 0,
-										  4096);
-	copy->buffer = g_malloc(STEP);
-	copy->other = g_malloc(STEP);
-	done = copy_all(copy, error);
-	g_free(copy->buffer);
-	g_free(copy->other);
-	block_close(copy->target);
-	return done;
-}
-
-bool image_convert(const struct image_convert_options *options, GError **error)
-{
-	struct block_options source = { .path = options->source, .format = options->source_format,
-					.read_only = true };
-	struct image_create_options target = options->target;
-	struct copy copy = { .options = options, .source = block_open(&source, error) };
-	bool done = copy.source != NULL;
-
-	if (done && options->snapshot)
-		done = block_snapshot_view(copy.source, options->snapshot, error);
-	if (done && target.size == 0)
-		target.size = block_size(copy.source);
-	if (done && options->compress && target.format == BLOCK_FORMAT_RAW)
-		done = image_failed(error, "Raw images cannot be compressed:", target.path, ENOTSUP);
-	done = done && image_create(&target, error);
-	if (done && !convert_into(&copy, &target, error)) {
-		unlink(target.path);
-		done = false;
-	}
-	if (copy.source)
-		block_close(copy.source);
-	return done;
 }
 
 /* --- Compact --- */
@@ -231,17 +87,19 @@ bool image_compact(const char *path, image_progress progress, void *opaque, GErr
 	struct block *block = block_open(&options, error);
 	struct qcow2 *image = block ? qcow2_from_block(block) : NULL;
 	uint64_t unit = MAX(image ? image->cluster_size : 0, 4096), length;
+	struct image_extent extent;
 	g_autofree uint8_t *buffer = g_malloc(STEP);
 	bool go = block != NULL;
 	int failure = 0;
 
 	for (uint64_t at = 0; go && at < block_size(block) && !failure; at += length) {
-		length = zero_run(block, at, block_size(block), &failure) & ~(unit - 1);
+		failure = image_extent_at(block, at, block_size(block), &extent);
+		length = !failure && extent.zero ? extent.length & ~(unit - 1) : 0;
 		if (!failure && !length) {
 			length = MIN(STEP, block_size(block) - at);
 			failure = compact_step(block, at, length, unit, buffer);
 		}
-		go = go_on(progress, opaque, at, block_size(block), error);
+		go = image_go_on(progress, opaque, at, block_size(block), error);
 	}
 	if (go && !failure)
 		failure = image_run(block, BLOCK_FLUSH, 0, NULL, 0);
@@ -260,7 +118,7 @@ bool image_compact(const char *path, image_progress progress, void *opaque, GErr
 static int commit_run(struct qcow2 *top, struct block *base, uint64_t at, uint64_t *length, uint8_t *buffer)
 {
 	enum qcow2_kind kind;
-	int failure = qcow2_status(top, at, MIN(top->header.size & ~511ull, at + STEP), &kind, length);
+	int failure = qcow2_status(top, at, MIN(top->header.size & ~511ull, at + STEP), &kind, length, NULL);
 
 	if (failure || kind == QCOW2_UNALLOCATED)
 		return failure;
@@ -278,7 +136,7 @@ static bool commit_into(struct qcow2 *top, struct block *base, image_progress pr
 
 	for (uint64_t at = 0; at < size && !failure; at += length) {
 		failure = commit_run(top, base, at, &length, buffer);
-		if (!go_on(progress, opaque, at, size, error))
+		if (!image_go_on(progress, opaque, at, size, error))
 			return false;
 	}
 	failure = failure ? failure : image_run(base, BLOCK_FLUSH, 0, NULL, 0);
@@ -310,7 +168,8 @@ bool image_commit(const char *path, image_progress progress, void *opaque, GErro
 	base = done ? block_open(&options, error) : NULL;
 	if (base && block_size(base) < (top.image->header.size & ~511ull)) {
 		block_close(base);
-		base = image_resize(base_path, top.image->header.size, false, IMAGE_PREALLOCATION_OFF, error) ?
+		base = image_resize(base_path, top.image->header.size, false, IMAGE_PREALLOCATION_OFF, NULL,
+				    NULL, error) ?
 		       block_open(&options, error) : NULL;
 	}
 	done = base && commit_into(top.image, base, progress, opaque, error);
@@ -344,7 +203,7 @@ static int rebase_run(struct qcow2 *top, struct block *old, struct block *new, u
 {
 	uint64_t unit = 1ull << top->unit_bits, size = top->header.size & ~511ull;
 	enum qcow2_kind kind;
-	int failure = qcow2_status(top, at, MIN(size, at + STEP), &kind, length);
+	int failure = qcow2_status(top, at, MIN(size, at + STEP), &kind, length, NULL);
 
 	if (failure || kind != QCOW2_UNALLOCATED)
 		return failure;
@@ -392,7 +251,7 @@ static bool rebase_data(struct qcow2 *top, const char *name, enum block_format f
 	/* An image that needs this one could not be opened, because this one is locked. */
 	for (uint64_t at = 0; go && at < size && !failure; at += length) {
 		failure = rebase_run(top, old, new, at, &length, buffers);
-		go = go_on(progress, opaque, at, size, error);
+		go = image_go_on(progress, opaque, at, size, error);
 	}
 	if (old)
 		block_close(old);

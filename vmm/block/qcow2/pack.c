@@ -1,44 +1,45 @@
 /* Writing compressed clusters: one after the other, sharing host clusters. Blocking; for converting images. */
 #include "qcow2.h"
 
-#include <errno.h>
+/* One more reference to the cluster that the last one ended in; *taken unless that is impossible. */
+static int share_cluster(struct qcow2 *image, uint64_t cluster, bool *taken)
+{
+	struct qcow2_page *page;
+	int error = qcow2_refcount_page_sync(image, cluster, &page);
+	uint64_t count;
 
-/* Bytes for length in the cluster that the last one ended in, or in new ones. */
+	if (error)
+		return error;
+	count = qcow2_refcount_get(page, cluster);
+	*taken = count && count != qcow2_refcount_max(image);
+	if (*taken)
+		qcow2_refcount_set(page, cluster, count + 1);
+	qcow2_page_put(page);
+	return 0;
+}
+
+/* Bytes for length behind the last one, which may go on in a new cluster, or in a new one. */
 static int allocate_bytes(struct qcow2 *image, uint64_t length, uint64_t *offset)
 {
-	uint64_t rest = image->pack_end - image->pack_offset, cluster;
-	struct qcow2_sync_waiter waiter;
-	struct qcow2_page *page;
-	bool missing;
-	int error;
+	uint64_t rest = image->pack_end - image->pack_offset, cluster = 0;
+	bool shared = rest > 0;
+	int error = 0;
 
-	if (rest < length) {
+	if (rest < length)
 		error = qcow2_allocate_sync(image, 1, &cluster);
-		if (error)
-			return error;
+	if (!error && rest && (rest >= length || cluster << image->cluster_bits == image->pack_end))
+		error = share_cluster(image, (image->pack_end - 1) >> image->cluster_bits, &shared);
+	else
+		shared = false;
+	/* The old one cannot be counted any more, and there is no new one. */
+	if (!error && !shared && rest >= length)
+		error = qcow2_allocate_sync(image, 1, &cluster);
+	if (error)
+		return error;
+	if (!shared)
 		image->pack_offset = cluster << image->cluster_bits;
-		image->pack_end = image->pack_offset + image->cluster_size;
-	} else {
-		do {
-			qcow2_sync_waiter_init(&waiter);
-			page = qcow2_refcount_page(image, image->pack_offset >> image->cluster_bits, &waiter.waiter,
-						   &missing,
-						   &error);
-			if (!page && !missing && !error)
-				error = qcow2_sync_wait(image, &waiter);
-		} while (!page && !missing && !error);
-		if (!page)
-			return error ? error : EIO;
-		if (qcow2_refcount_get(page,
-				       image->pack_offset >> image->cluster_bits) == qcow2_refcount_max(image)) {
-			qcow2_page_put(page);
-			image->pack_offset = image->pack_end;
-			return allocate_bytes(image, length, offset);
-		}
-		qcow2_refcount_set(page, image->pack_offset >> image->cluster_bits,
-				   qcow2_refcount_get(page, image->pack_offset >> image->cluster_bits) + 1);
-		qcow2_page_put(page);
-	}
+	if (cluster)
+		image->pack_end = (cluster + 1) << image->cluster_bits;
 	*offset = image->pack_offset;
 	image->pack_offset += length;
 	return 0;
@@ -72,16 +73,13 @@ static int link_packed(struct qcow2 *image, uint64_t guest, uint64_t offset, uin
 	return 0;
 }
 
-int qcow2_write_packed(struct qcow2 *image, uint64_t guest, const uint8_t *cluster)
+int qcow2_write_packed(struct qcow2 *image, uint64_t guest, const uint8_t *packed, size_t length)
 {
-	g_autofree uint8_t *packed = g_malloc(image->cluster_size);
-	size_t length = qcow2_pack(image, cluster, packed, image->cluster_size - 1);
 	uint64_t offset;
-	int error;
+	int error = qcow2_session_enter_sync(image);
 
-	if (!length || image->external)
-		return ERANGE;
-	error = qcow2_begin_writing(image);
+	if (!error && (size_t)image->dirty_pages->len * image->page_size > image->cache->limit / 8)
+		error = qcow2_commit_sync(image);
 	error = error ? error : allocate_bytes(image, length, &offset);
 	error = error ? error : qcow2_write_at(image, offset, packed, length);
 	return error ? error : link_packed(image, guest, offset, length);

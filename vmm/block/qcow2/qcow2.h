@@ -361,7 +361,7 @@ void qcow2_epoch_leave(struct qcow2 *image, unsigned epoch);
 void qcow2_packed_read(struct qcow2_piece *piece, uint64_t entry, uint64_t skip);
 /* Decompresses; whether that worked. */
 bool qcow2_unpack(const struct qcow2 *image, const uint8_t *from, size_t from_length, uint8_t *to);
-/* 0: it does not become smaller. */
+/* 0: it does not become smaller. From any thread. */
 size_t qcow2_pack(const struct qcow2 *image, const uint8_t *from, uint8_t *to, size_t to_length);
 
 /* --- Writing --- */
@@ -515,8 +515,9 @@ int qcow2_preallocate(struct qcow2 *image, uint64_t start, uint64_t end);
 int qcow2_resize(struct qcow2 *image, uint64_t size);
 /* Cuts off free clusters at the file's end. */
 int qcow2_truncate_end(struct qcow2 *image);
-/* Compresses a cluster into the image; ERANGE: it does not become smaller. */
-int qcow2_write_packed(struct qcow2 *image, uint64_t guest, const uint8_t *cluster);
-/* Blocking: what is at guest, and how far at most limit. */
-int qcow2_status(struct qcow2 *image, uint64_t guest, uint64_t limit, enum qcow2_kind *kind, uint64_t *length);
+/* Blocking: gives guest's cluster the contents that qcow2_pack() made length bytes of. Not with external data. */
+int qcow2_write_packed(struct qcow2 *image, uint64_t guest, const uint8_t *packed, size_t length);
+/* Blocking: what is at guest, how far (at most to limit), and for QCOW2_DATA where (offset may be NULL). */
+int qcow2_status(struct qcow2 *image, uint64_t guest, uint64_t limit, enum qcow2_kind *kind, uint64_t *length,
+		 uint64_t *offset);
 void qcow2_derive(struct qcow2 *image);

@@ -49,7 +49,8 @@ static int own_table(struct qcow2 *image, uint64_t guest)
 	return error;
 }
 
-int qcow2_status(struct qcow2 *image, uint64_t guest, uint64_t limit, enum qcow2_kind *kind, uint64_t *length)
+int qcow2_status(struct qcow2 *image, uint64_t guest, uint64_t limit, enum qcow2_kind *kind, uint64_t *length,
+		 uint64_t *offset)
 {
 	uint64_t table = image->l1[qcow2_l1_index(image, guest)] & QCOW2_OFFSET_MASK;
 	uint64_t end = ((uint64_t)qcow2_l1_index(image, guest) + 1) << (image->cluster_bits + image->l2_bits);
@@ -58,6 +59,8 @@ int qcow2_status(struct qcow2 *image, uint64_t guest, uint64_t limit, enum qcow2
 	int error = 0;
 
 	*kind = QCOW2_UNALLOCATED;
+	if (offset)
+		*offset = 0;
 	*length = MIN(limit, end) - guest;
 	if (!table)
 		return 0;
@@ -68,6 +71,8 @@ int qcow2_status(struct qcow2 *image, uint64_t guest, uint64_t limit, enum qcow2
 	if (!page)
 		return error;
 	*length = qcow2_run(page, guest, limit, kind, &entry);
+	if (offset)
+		*offset = *kind == QCOW2_DATA ? qcow2_host(image, entry, guest) : 0;
 	qcow2_page_put(page);
 	return *kind == QCOW2_INVALID ? qcow2_corrupt(image, "a mapping makes no sense") : 0;
 }
