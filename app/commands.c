@@ -66,8 +66,7 @@ int oriel_command_fail(GError *error)
 	return ORIEL_FAILURE;
 }
 
-/* 20G, 512M, 1T; without a unit bytes. */
-static gboolean parse_size(const char *text, guint64 *size, GError **error)
+gboolean oriel_parse_size(const char *text, guint64 *size, GError **error)
 {
 	static const char units[] = "KMGT";
 	const char *unit;
@@ -111,7 +110,7 @@ int oriel_command_create(const struct oriel_command *command, int argc, char **a
 
 	if (!oriel_command_parse(command, entries, 1, 1, &argc, &argv, &status))
 		return status;
-	if (!parse_size(disk ? disk : "32G", &description.disk_size, &error))
+	if (!oriel_parse_size(disk ? disk : "32G", &description.disk_size, &error))
 		return oriel_command_fail(error);
 	if (memory < 0 || memory > G_MAXINT64 >> 20 || cpus < 0) {
 		fprintf(stderr, "%s: memory and cpus are positive numbers\n", g_get_prgname());

@@ -30,9 +30,15 @@ gboolean oriel_command_parse(const struct oriel_command *command, const GOptionE
 /* Prints the error, frees it and returns ORIEL_FAILURE. */
 int oriel_command_fail(GError *error);
 
+/* A number of bytes: 20G, 512M, 1T. */
+gboolean oriel_parse_size(const char *text, guint64 *size, GError **error);
+
 int oriel_command_create(const struct oriel_command *command, int argc, char **argv);
 int oriel_command_list(const struct oriel_command *command, int argc, char **argv);
 int oriel_command_start(const struct oriel_command *command, int argc, char **argv);
+
+/* Disk images: disk.h */
+int oriel_command_disk(const struct oriel_command *command, int argc, char **argv);
 
 /* Commands to a running machine */
 int oriel_command_simple(const struct oriel_command *command, int argc, char **argv);

@@ -20,6 +20,7 @@ static const struct oriel_command commands[] = {
 	{ "eject", "NAME", "Take the disc out of the CD drive", oriel_command_eject },
 	{ "keys", "NAME KEYS...", "Press keys, for example ctrl+alt+delete", oriel_command_keys },
 	{ "type", "NAME TEXT", "Type a text as a US keyboard would", oriel_command_type },
+	{ "disk", "COMMAND ...", "Create, check, convert ... images of disks", oriel_command_disk },
 	{ "statistics", "NAME", "Show a machine's counters", oriel_command_statistics },
 };
 
