@@ -9,7 +9,11 @@
 #define GRACE (5 * NSEC_PER_SEC / 1000)
 /* Windows are a few instructions in some ten thousand: at this pace a key waits for a tenth of a second. */
 #define KICK_PERIOD (NSEC_PER_SEC / 20000)
+/* Being kicked takes half of the guest's time. One that is busy with something else must get through with it. */
+#define KICKS_FOR_REST 5000
+#define REST (NSEC_PER_SEC)
 #define KICKS_FOR_COUNTERS 1000
+/* A line that nobody serves (masked, perhaps) is looked after ever more seldom: GRACE times 2 to this power. */
 #define MISSES_MAX 8
 /* Instructions emulated for each exit, beyond which the guest runs in the emulator. */
 #define EMULATED_FOR_EXIT 8
@@ -21,7 +25,7 @@ static bool kvm_emulates(struct kvm *kvm)
 	struct vcpu *vcpu = kvm->vcpus->pdata[0];
 	struct kvm_stats_counters now;
 
-	if (window->kicks++ % KICKS_FOR_COUNTERS)
+	if (window->kicks % KICKS_FOR_COUNTERS)
 		return window->emulates;
 	window->emulates = false;
 	if (!kvm_stats_read(&vcpu->stats, &now))
@@ -38,16 +42,16 @@ static void line_waits(void *opaque)
 	struct irq_window *window = &kvm->irq_window;
 	uint64_t wait = KICK_PERIOD;
 
-	if (kvm_emulates(kvm)) {
-		g_atomic_int_set(&window->wanted, 1);
-		vcpu_kick(kvm->vcpus->pdata[0]);
-		window->misses = 0;
-	} else {
-		/* A line that nobody serves (masked, perhaps) is nothing to wake up for: soon it is left alone. */
-		if (window->misses++ == MISSES_MAX)
-			return;
+	if (!g_atomic_int_get(&window->wanted) && !kvm_emulates(kvm)) {
+		window->misses = MIN(window->misses + 1, MISSES_MAX);
 		window->kicks = 0;
 		wait = GRACE << window->misses;
+	} else {
+		/* A vCPU that waits for a processor has not noticed the kick before: then this is the same one. */
+		if (g_atomic_int_compare_and_exchange(&window->wanted, 0, 1) && ++window->kicks % KICKS_FOR_REST == 0)
+			wait = REST;
+		vcpu_kick(kvm->vcpus->pdata[0]);
+		window->misses = 0;
 	}
 	timer_set(&window->timer, clock_now(&kvm->vm->clock) + wait);
 }

@@ -5,7 +5,8 @@
 
 #define MACHINE_INTERFACE "io.github.oriel.Machine"
 #define MACHINE_OBJECT "/io/github/oriel/Machine"
-#define CALL_SECONDS 120
+/* Longer than the machine waits for a guest to read its keyboard. */
+#define CALL_SECONDS 330
 /*
  * Milliseconds of waiting for each second that a test gives: tests say how long a quiet host takes, and only a guest
  * that has stopped for good should fail on a busy one.

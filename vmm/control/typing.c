@@ -14,11 +14,11 @@
 #define HOLD (15 * NSEC_PER_SEC / 1000)
 #define PAUSE (15 * NSEC_PER_SEC / 1000)
 /*
- * How often to look whether the guest has read its keyboard, and for how long: a boot loader may be busy for a while.
+ * How often to look whether the guest has read its keyboard, and for how long: a boot loader may draw for minutes.
  * Both in the guest's time.
  */
 #define POLL (2 * NSEC_PER_SEC / 1000)
-#define PATIENCE (60 * NSEC_PER_SEC)
+#define PATIENCE (300 * NSEC_PER_SEC)
 
 struct stroke {
 	uint16_t codes[KEY_COMBINATION_MAX];
