@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "launcher.h"
 #include "machine_client.h"
 #include "machine_store.h"
 
@@ -163,19 +164,6 @@ int oriel_command_list(const struct oriel_command *command, int argc, char **arg
 	return ORIEL_SUCCESS;
 }
 
-/* Beside this program, where a build and an installation have it, or else in the path. */
-static char *find_machine_program(void)
-{
-	const char *chosen = g_getenv("ORIEL_VM");
-	g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
-	g_autofree char *folder = g_path_get_dirname(self ? self : "");
-	g_autofree char *beside = g_build_filename(folder, "oriel-vm", NULL);
-
-	if (chosen)
-		return g_strdup(chosen);
-	return g_strdup(g_file_test(beside, G_FILE_TEST_IS_EXECUTABLE) ? beside : "oriel-vm");
-}
-
 struct start {
 	GMainLoop *loop;
 	const char *socket;
@@ -206,41 +194,6 @@ static gboolean look_for_machine(gpointer data)
 	return G_SOURCE_REMOVE;
 }
 
-/* It must not end with the terminal that it was started from. */
-static void leave_session(gpointer unused)
-{
-	(void)unused;
-	setsid();
-}
-
-/* Its complaints go to a file without a name: a pipe would break when this program ends. */
-static gboolean spawn_machine(const char *folder, gboolean headless, GPid *process, int *complaints, GError **error)
-{
-	g_autofree char *program = find_machine_program();
-	g_autofree char *name = NULL;
-	char *arguments[] = { program, headless ? (char *)"--headless" : (char *)folder, (char *)folder, NULL };
-
-	if (!headless)
-		arguments[2] = NULL;
-	*complaints = g_file_open_tmp("oriel-start-XXXXXX", &name, error);
-	if (*complaints < 0)
-		return FALSE;
-	g_unlink(name);
-	return g_spawn_async_with_pipes_and_fds(NULL, (const char *const *)arguments, NULL,
-						G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_SEARCH_PATH, leave_session, NULL,
-						-1, *complaints, *complaints, NULL, NULL, 0, process, NULL, NULL,
-						NULL, error);
-}
-
-static void print_complaints(int fd)
-{
-	char buffer[4096];
-	ssize_t size;
-
-	for (off_t offset = 0; (size = pread(fd, buffer, sizeof buffer, offset)) > 0; offset += size)
-		fwrite(buffer, 1, (size_t)size, stderr);
-}
-
 static int start_machine(const char *folder, const char *socket, gboolean headless)
 {
 	struct start start = { .socket = socket };
@@ -248,18 +201,17 @@ static int start_machine(const char *folder, const char *socket, gboolean headle
 	int complaints = -1;
 	GPid process;
 
-	if (!spawn_machine(folder, headless, &process, &complaints, &error)) {
-		if (complaints >= 0)
-			close(complaints);
+	if (!oriel_launch(folder, headless, &process, &complaints, &error))
 		return oriel_command_fail(error);
-	}
 	start.loop = g_main_loop_new(NULL, FALSE);
 	g_child_watch_add(process, machine_ended, &start);
 	g_timeout_add(START_POLL_MS, look_for_machine, &start);
 	g_main_loop_run(start.loop);
 	g_main_loop_unref(start.loop);
 	if (!start.answered) {
-		print_complaints(complaints);
+		g_autofree char *reason = oriel_launch_complaints(complaints);
+
+		fprintf(stderr, "%s%s", reason, *reason ? "\n" : "");
 		fprintf(stderr, start.ended ? "%s: the machine did not start\n" :
 					      "%s: the machine does not answer, see its log\n", g_get_prgname());
 	}

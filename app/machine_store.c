@@ -18,14 +18,14 @@ static gboolean fail_errno(GError **error, int code, const char *what, const cha
 	return FALSE;
 }
 
-static char *machines_folder(void)
+char *oriel_store_machines_folder(void)
 {
 	return g_build_filename(g_get_user_data_dir(), "oriel", "machines", NULL);
 }
 
 char *oriel_store_folder(const char *name, GError **error)
 {
-	g_autofree char *machines = machines_folder();
+	g_autofree char *machines = oriel_store_machines_folder();
 
 	if (!*name || *name == '.' || *name == '-' || strchr(name, '/') || strlen(name) > NAME_MAX_BYTES ||
 	    !g_utf8_validate(name, -1, NULL)) {
@@ -52,7 +52,7 @@ static int compare_names(gconstpointer a, gconstpointer b)
 GStrv oriel_store_list(GError **error)
 {
 	g_autoptr(GPtrArray) names = g_ptr_array_new();
-	g_autofree char *machines = machines_folder();
+	g_autofree char *machines = oriel_store_machines_folder();
 	g_autoptr(GError) reason = NULL;
 	g_autoptr(GDir) folder = g_dir_open(machines, 0, &reason);
 	const char *name;
@@ -64,7 +64,8 @@ GStrv oriel_store_list(GError **error)
 	while (folder && (name = g_dir_read_name(folder))) {
 		g_autofree char *file = g_build_filename(machines, name, CONFIGURATION, NULL);
 
-		if (g_file_test(file, G_FILE_TEST_EXISTS))
+		/* Hidden ones are not finished yet. */
+		if (*name != '.' && g_file_test(file, G_FILE_TEST_EXISTS))
 			g_ptr_array_add(names, g_strdup(name));
 	}
 	g_ptr_array_sort(names, compare_names);
@@ -122,6 +123,8 @@ static gboolean create_configuration(const char *folder, const struct oriel_mach
 		config->memory = description->memory;
 	if (description->cpus)
 		config->cpus = description->cpus;
+	if (description->cd_first)
+		config->boot = CONFIG_BOOT_CD_FIRST;
 	if (description->disk_size) {
 		config->has_disk[0] = true;
 		config->disks[0] = (struct config_disk){ .kind = CONFIG_DISK, .path = g_strdup(DISK), .ssd = true };
@@ -149,10 +152,52 @@ static void remove_machine(const char *folder)
 	g_rmdir(folder);
 }
 
+static gboolean fail_exists(const char *id, GError **error)
+{
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS, "There is a machine named \"%s\" already", id);
+	return FALSE;
+}
+
+char *oriel_store_free_id(const char *name)
+{
+	g_autofree char *machines = oriel_store_machines_folder();
+	g_autofree char *base = g_strstrip(g_utf8_make_valid(name, -1));
+
+	for (char *p = base; *p; p++)
+		if (*p == '/' || (guchar)*p < ' ' || *p == 127)
+			*p = ' ';
+	if (*base == '.' || *base == '-')
+		*base = '_';
+	while (strlen(base) > NAME_MAX_BYTES - 8)
+		*g_utf8_find_prev_char(base, base + strlen(base)) = 0;
+	for (guint number = 1; ; number++) {
+		g_autofree char *id = number > 1 ? g_strdup_printf("%s %u", base, number) :
+						   g_strdup(*base ? base : "machine");
+		g_autofree char *path = g_build_filename(machines, id, NULL);
+
+		if (!g_file_test(path, G_FILE_TEST_EXISTS))
+			return g_steal_pointer(&id);
+	}
+}
+
+/* In a folder that nobody looks at until it is renamed. */
+static gboolean create_in(const char *building, const char *folder, const char *id,
+			  const struct oriel_machine_description *description, GError **error)
+{
+	if (!create_configuration(building, description, error) ||
+	    (description->disk_size && !create_disk(building, description->disk_size, error)))
+		return FALSE;
+	if (renameat2(AT_FDCWD, building, AT_FDCWD, folder, RENAME_NOREPLACE) == 0)
+		return TRUE;
+	return errno == EEXIST ? fail_exists(id, error) : fail_errno(error, errno, "make the folder", folder);
+}
+
 gboolean oriel_store_create(const struct oriel_machine_description *description, GError **error)
 {
-	g_autofree char *folder = oriel_store_folder(description->name, error);
-	g_autofree char *machines = machines_folder();
+	const char *id = description->id ? description->id : description->name;
+	g_autofree char *folder = oriel_store_folder(id, error);
+	g_autofree char *machines = oriel_store_machines_folder();
+	g_autofree char *building = g_build_filename(machines, ".new-XXXXXX", NULL);
 
 	if (!folder)
 		return FALSE;
@@ -167,16 +212,12 @@ gboolean oriel_store_create(const struct oriel_machine_description *description,
 	}
 	if (g_mkdir_with_parents(machines, 0700) < 0)
 		return fail_errno(error, errno, "make the folder", machines);
-	if (g_mkdir(folder, 0700) < 0) {
-		if (errno != EEXIST)
-			return fail_errno(error, errno, "make the folder", folder);
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS, "There is a machine named \"%s\" already",
-			    description->name);
-		return FALSE;
-	}
-	if (create_configuration(folder, description, error) &&
-	    (!description->disk_size || create_disk(folder, description->disk_size, error)))
+	if (g_file_test(folder, G_FILE_TEST_EXISTS))
+		return fail_exists(id, error);
+	if (!g_mkdtemp(building))
+		return fail_errno(error, errno, "make a folder in", machines);
+	if (create_in(building, folder, id, description, error))
 		return TRUE;
-	remove_machine(folder);
+	remove_machine(building);
 	return FALSE;
 }

@@ -9,6 +9,9 @@
 
 G_BEGIN_DECLS
 
+/* Where the folders are. */
+char *oriel_store_machines_folder(void);
+
 /* Folder of the machine of that name, whether it exists or not; NULL with an error for an impossible name. */
 char *oriel_store_folder(const char *name, GError **error);
 
@@ -18,15 +21,43 @@ GStrv oriel_store_list(GError **error);
 /* The machine's configuration; the error says that there is no such machine, or what is wrong with it. */
 struct machine_config *oriel_store_load(const char *name, GError **error);
 
+/* A name for the folder of a new machine that people call by this name: possible, and not taken. */
+char *oriel_store_free_id(const char *name);
+
 struct oriel_machine_description {
-	const char *name;
+	const char *id;        /* name of the folder; NULL: the name */
+	const char *name;      /* for people */
 	const char *iso;       /* absolute, or NULL for an empty drive */
 	guint64 disk_size;     /* bytes; 0: no disk */
 	guint64 memory;        /* bytes; 0: the default */
 	guint cpus;            /* 0: the default */
+	gboolean cd_first;     /* boot from the CD drive before the disk */
 };
 
-/* Makes the folder, its machine.conf and an empty disk; nothing is left behind after an error. */
+/*
+ * Makes the folder, its machine.conf and an empty disk, which appear at once and whole; nothing is left behind after an
+ * error.
+ */
 gboolean oriel_store_create(const struct oriel_machine_description *description, GError **error);
+
+/* What the folder of a machine takes on its disk, in bytes. It reads the whole tree, not the files. */
+guint64 oriel_store_size(const char *folder);
+
+/* Moves the machine's folder to the user's trash. Error G_IO_ERROR_NOT_SUPPORTED: there is no trash for that place. */
+gboolean oriel_store_trash(const char *folder, GError **error);
+/* Deletes the folder for good. */
+gboolean oriel_store_delete(const char *folder, GError **error);
+
+/*
+ * Copies the machine in folder to a new one that people call by name, with another UUID; holes stay holes, and where the
+ * file system can share blocks nothing is copied at all. The copy appears when it is whole; nothing is left behind by an
+ * error or the cancellation. progress is called on the caller's context, 0 to 1. oriel_store_clone_finish() returns the
+ * new machine's folder name.
+ */
+typedef void (*OrielStoreProgress)(double fraction, gpointer data);
+void oriel_store_clone_async(const char *folder, const char *name, GCancellable *cancellable,
+			     OrielStoreProgress progress, gpointer progress_data, GAsyncReadyCallback callback,
+			     gpointer data);
+char *oriel_store_clone_finish(GAsyncResult *result, GError **error);
 
 G_END_DECLS

@@ -1,10 +1,13 @@
-/* oriel: the user's machines from the command line. */
+/* oriel: the user's machines, in a window or from the command line. */
+#include <glib/gi18n.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "application.h"
 #include "commands.h"
+#include "places.h"
 
 static const struct oriel_command commands[] = {
 	{ "create", "NAME", "Make a new machine", oriel_command_create },
@@ -26,7 +29,9 @@ static const struct oriel_command commands[] = {
 
 static void print_help(FILE *file)
 {
-	fprintf(file, "Usage:\n  oriel COMMAND [OPTION...] NAME ...\n\nCommands:\n");
+	fprintf(file, "Usage:\n  oriel\n  oriel COMMAND [OPTION...] NAME ...\n\n"
+		"Without a command it opens the manager's window.\n\nCommands:\n"
+		"  %-24s Open the manager, and files in it\n", "open [FILE...]");
 	for (guint i = 0; i < G_N_ELEMENTS(commands); i++) {
 		g_autofree char *usage = g_strdup_printf("%s %s", commands[i].name, commands[i].arguments);
 
@@ -37,12 +42,17 @@ static void print_help(FILE *file)
 
 int main(int argc, char **argv)
 {
+	g_autofree char *locale = oriel_find_locale();
+
 	setlocale(LC_ALL, "");
+	bindtextdomain(GETTEXT_PACKAGE, locale);
+	bind_textdomain_codeset(GETTEXT_PACKAGE, "UTF-8");
+	textdomain(GETTEXT_PACKAGE);
+	if (argc < 2)
+		return oriel_application_run(argc, argv);
+	if (strcmp(argv[1], "open") == 0)
+		return oriel_application_run(argc - 1, argv + 1);
 	g_set_prgname("oriel");
-	if (argc < 2) {
-		print_help(stderr);
-		return ORIEL_USAGE;
-	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
 		print_help(stdout);
 		return ORIEL_SUCCESS;

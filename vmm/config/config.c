@@ -17,6 +17,7 @@ enum key_kind {
 	KEY_STRING,
 	KEY_UUID,
 	KEY_SERIAL,
+	KEY_VERSION, /* unsigned */
 	KEY_NUMBER, /* unsigned */
 	KEY_MIB,    /* uint64_t in bytes, MiB in the file */
 	KEY_BOOL,   /* bool, by names[0] and names[1] */
@@ -47,6 +48,8 @@ static const char *const sound_backends[] = { "pulse", "null", NULL };
 #define DISK_FIELD(field) G_STRUCT_OFFSET(struct config_disk, field)
 
 static const struct key machine_keys[] = {
+	/* First: it decides whether the others mean what they meant. */
+	{ "machine", "version", KEY_VERSION, FIELD(version), 1, MACHINE_CONFIG_VERSION },
 	{ "machine", "name", KEY_STRING, FIELD(name) },
 	{ "machine", "uuid", KEY_UUID, FIELD(uuid) },
 	{ "machine", "cpus", KEY_NUMBER, FIELD(cpus), 1, 255 },
@@ -86,8 +89,11 @@ struct reader {
 	gsize size;
 };
 
+G_DEFINE_QUARK(machine-config-error, machine_config_error)
+
 static void set_defaults(struct machine_config *config)
 {
+	config->version = MACHINE_CONFIG_VERSION;
 	config->cpus = MIN(2, g_get_num_processors());
 	config->memory = 1024ull << 20;
 	config->display_width = 1280;
@@ -224,6 +230,20 @@ static bool take_number(const struct reader *reader, const char *group, const st
 	return true;
 }
 
+static bool take_version(const struct reader *reader, const char *group, const struct key *key, const char *text,
+			 void *field, GError **error)
+{
+	guint64 number;
+
+	if (!g_ascii_string_to_unsigned(text, 10, key->maximum + 1, G_MAXUINT, &number, NULL))
+		return take_number(reader, group, key, text, field, error);
+	g_set_error(error, MACHINE_CONFIG_ERROR, MACHINE_CONFIG_ERROR_NEWER,
+		    "%s, line %u: the machine was made by a newer version of Oriel (format %s; this version knows up to "
+		    "%u). Update Oriel to use it", reader->path, find_line(reader, group, key->name), text,
+		    MACHINE_CONFIG_VERSION);
+	return false;
+}
+
 static bool take_name(const struct reader *reader, const char *group, const struct key *key, const char *text,
 		      void *field, GError **error)
 {
@@ -277,6 +297,8 @@ static bool take_key(const struct reader *reader, const char *group, const struc
 				"\\ may only be followed by s, n, t, r or another \\");
 	g_strchomp(text);
 	switch (key->kind) {
+	case KEY_VERSION:
+		return take_version(reader, group, key, text, field, error);
 	case KEY_NUMBER:
 	case KEY_MIB:
 		return take_number(reader, group, key, text, field, error);
@@ -452,6 +474,7 @@ static char *format_key(const struct key *key, const void *base)
 	const void *field = (const char *)base + key->offset;
 
 	switch (key->kind) {
+	case KEY_VERSION:
 	case KEY_NUMBER:
 		return g_strdup_printf("%u", *(const unsigned *)field);
 	case KEY_MIB:
@@ -595,9 +618,9 @@ char *machine_config_path(const struct machine_config *config, const char *path)
 	return g_canonicalize_filename(path, config->folder);
 }
 
-static char *runtime_path(const struct machine_config *config, const char *suffix)
+static char *runtime_path(const char *folder, const char *suffix)
 {
-	g_autofree char *machine = g_path_get_basename(config->folder);
+	g_autofree char *machine = g_path_get_basename(folder);
 	g_autofree char *name = g_strconcat(machine, suffix, NULL);
 	g_autofree char *path = g_build_filename(g_get_user_runtime_dir(), "oriel", name, NULL);
 	g_autofree char *digest = NULL;
@@ -611,10 +634,15 @@ static char *runtime_path(const struct machine_config *config, const char *suffi
 
 char *machine_config_socket_path(const struct machine_config *config)
 {
-	return runtime_path(config, ".sock");
+	return runtime_path(config->folder, ".sock");
+}
+
+char *machine_config_socket_path_of(const char *folder)
+{
+	return runtime_path(folder, ".sock");
 }
 
 char *machine_config_serial_path(const struct machine_config *config)
 {
-	return runtime_path(config, ".serial.sock");
+	return runtime_path(config->folder, ".serial.sock");
 }

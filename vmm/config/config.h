@@ -3,7 +3,7 @@
  *
  * Every group and key may be left out; sizes are in MiB, paths are absolute or relative to the machine's folder.
  *
- *	[machine]   name  uuid  cpus=1..255  memory=64..4194304  boot=disk|cd  boot-menu=false|true
+ *	[machine]   version=1  name  uuid  cpus=1..255  memory=64..4194304  boot=disk|cd  boot-menu=false|true
  *	[display]   vram=1..256, a power of two  width=640..4095  height=480..4095
  *	[serial]    mode=none|log|pty|socket
  *	[sound]     device=hda|none  backend=pulse|null  microphone=false|true
@@ -70,7 +70,18 @@ enum config_boot {
 	CONFIG_BOOT_CD_FIRST,
 };
 
+/* What machine.conf says by [machine] version, and the newest that this program understands. */
+#define MACHINE_CONFIG_VERSION 1
+
+/* The file was written for a newer Oriel (its version is too high): everything else in it may mean something else. */
+#define MACHINE_CONFIG_ERROR (machine_config_error_quark())
+enum machine_config_error {
+	MACHINE_CONFIG_ERROR_NEWER,
+};
+GQuark machine_config_error_quark(void);
+
 struct machine_config {
+	unsigned version;
 	char *folder; /* absolute */
 	char *name;   /* for people; NULL: the folder's name */
 	char *uuid;   /* never NULL: where the file has none, made from the folder's path */
@@ -106,5 +117,7 @@ char *machine_config_path(const struct machine_config *config, const char *path)
  * too long for a socket. Free with g_free().
  */
 char *machine_config_socket_path(const struct machine_config *config);
+/* The same for a machine whose configuration cannot be read. */
+char *machine_config_socket_path_of(const char *folder);
 /* Where CONFIG_SERIAL_SOCKET listens. Free with g_free(). */
 char *machine_config_serial_path(const struct machine_config *config);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../../display/thumbnail.h"
 #include "clients.h"
 #include "machine_interface.h"
 #include "socket.h"
@@ -25,10 +26,10 @@ struct control {
 	struct clients *clients;
 	struct typing *typing;
 	unsigned width, height; /* as last told */
-	/* Screenshots being written by other threads */
-	GMutex screenshots_lock;
-	GCond screenshots_done;
-	unsigned screenshots;
+	/* Screenshots and thumbnails being made by other threads */
+	GMutex pictures_lock;
+	GCond pictures_done;
+	unsigned pictures;
 };
 
 /* Replies */
@@ -202,69 +203,120 @@ static void start_type_text(struct control *control, GVariant *parameters, GDBus
 		reply(invocation, error);
 }
 
-struct screenshot {
+/* What another thread makes of the screen: scaling and compressing take longer than the lock may be held. */
+struct picture_request {
 	struct control *control;
-	char *path;
+	char *path; /* of a screenshot */
+	guint32 max_width, max_height; /* of a thumbnail */
+	guint64 known;
+	GVariant *answer;
 };
 
-static void free_screenshot(gpointer data)
+static void free_picture_request(gpointer data)
 {
-	struct screenshot *screenshot = data;
+	struct picture_request *request = data;
 
-	g_free(screenshot->path);
-	g_free(screenshot);
+	g_free(request->path);
+	g_clear_pointer(&request->answer, g_variant_unref);
+	g_free(request);
+}
+
+static void picture_finished(struct control *control)
+{
+	g_mutex_lock(&control->pictures_lock);
+	control->pictures--;
+	g_cond_signal(&control->pictures_done);
+	g_mutex_unlock(&control->pictures_lock);
 }
 
 static void write_screenshot(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
-	struct screenshot *screenshot = data;
-	struct control *control = screenshot->control;
+	struct picture_request *request = data;
+	struct control *control = request->control;
 	GError *error = NULL;
 
 	(void)source;
 	(void)cancellable;
-	if (scanout_save_png(control->scanout, screenshot->path, &error))
+	if (scanout_save_png(control->scanout, request->path, &error))
 		g_task_return_boolean(task, TRUE);
 	else
 		g_task_return_error(task, error);
-	g_mutex_lock(&control->screenshots_lock);
-	control->screenshots--;
-	g_cond_signal(&control->screenshots_done);
-	g_mutex_unlock(&control->screenshots_lock);
+	picture_finished(control);
 }
 
-static void screenshot_written(GObject *source, GAsyncResult *result, gpointer data)
+static void make_thumbnail(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
+	struct picture_request *request = data;
+	struct control *control = request->control;
+	struct thumbnail thumbnail;
+	GVariant *pixels;
+	bool same;
+
+	(void)source;
+	(void)cancellable;
+	thumbnail_take(control->scanout, request->max_width, request->max_height, &thumbnail);
+	same = thumbnail.digest == request->known;
+	pixels = g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, thumbnail.pixels, same ? 0 : thumbnail.size, 1);
+	request->answer = g_variant_ref_sink(g_variant_new("(tuu@ay)", thumbnail.digest, thumbnail.width,
+							   thumbnail.height, pixels));
+	thumbnail_finish(&thumbnail);
+	g_task_return_boolean(task, TRUE);
+	picture_finished(control);
+}
+
+static void picture_made(GObject *source, GAsyncResult *result, gpointer invocation)
+{
+	struct picture_request *request = g_task_get_task_data(G_TASK(result));
 	g_autoptr(GError) error = NULL;
 
 	(void)source;
-	g_task_propagate_boolean(G_TASK(result), &error);
-	reply(data, error);
+	if (g_task_propagate_boolean(G_TASK(result), &error) && request->answer)
+		g_dbus_method_invocation_return_value(invocation, request->answer);
+	else
+		reply(invocation, error);
 }
 
-/* Compressing takes longer than the lock may be held. */
+/* Takes what request points to. */
+static void start_picture(struct control *control, struct picture_request request, GTaskThreadFunc make,
+			  GDBusMethodInvocation *invocation)
+{
+	g_autoptr(GTask) task = g_task_new(NULL, NULL, picture_made, invocation);
+
+	control->ops->refresh_screen(control->machine);
+	g_task_set_task_data(task, g_memdup2(&request, sizeof request), free_picture_request);
+	g_mutex_lock(&control->pictures_lock);
+	control->pictures++;
+	g_mutex_unlock(&control->pictures_lock);
+	g_task_run_in_thread(task, make);
+}
+
 static void start_screenshot(struct control *control, GVariant *parameters, GDBusMethodInvocation *invocation)
 {
-	struct screenshot *screenshot;
+	struct picture_request request = { .control = control };
 	g_autoptr(GError) error = NULL;
-	g_autoptr(GTask) task = NULL;
-	const char *path;
 
-	g_variant_get(parameters, "(&s)", &path);
-	if (!g_path_is_absolute(path)) {
-		fail_argument(&error, "The path of the screenshot must be absolute");
-		reply(invocation, error);
+	g_variant_get(parameters, "(s)", &request.path);
+	if (g_path_is_absolute(request.path)) {
+		start_picture(control, request, write_screenshot, invocation);
 		return;
 	}
-	control->ops->refresh_screen(control->machine);
-	screenshot = g_new(struct screenshot, 1);
-	*screenshot = (struct screenshot){ control, g_strdup(path) };
-	task = g_task_new(NULL, NULL, screenshot_written, invocation);
-	g_task_set_task_data(task, screenshot, free_screenshot);
-	g_mutex_lock(&control->screenshots_lock);
-	control->screenshots++;
-	g_mutex_unlock(&control->screenshots_lock);
-	g_task_run_in_thread(task, write_screenshot);
+	g_free(request.path);
+	fail_argument(&error, "The path of the screenshot must be absolute");
+	reply(invocation, error);
+}
+
+static void start_thumbnail(struct control *control, GVariant *parameters, GDBusMethodInvocation *invocation)
+{
+	struct picture_request request = { .control = control };
+	g_autoptr(GError) error = NULL;
+
+	g_variant_get(parameters, "(uut)", &request.max_width, &request.max_height, &request.known);
+	if (request.max_width - 1 < THUMBNAIL_SIDE_MAX && request.max_height - 1 < THUMBNAIL_SIDE_MAX) {
+		start_picture(control, request, make_thumbnail, invocation);
+		return;
+	}
+	fail_argument(&error, "A thumbnail has 1 to 1024 pixels at each side");
+	reply(invocation, error);
 }
 
 static void add_counter(void *opaque, const char *name, uint64_t value)
@@ -293,6 +345,7 @@ static const struct method {
 	{ "PowerButton", .call = do_power_button },
 	{ "Stop", .call = do_stop },
 	{ "Screenshot", .start = start_screenshot },
+	{ "Thumbnail", .start = start_thumbnail },
 	{ "InsertDisc", .call = do_insert_disc },
 	{ "EjectDisc", .call = do_eject_disc },
 	{ "SendKeys", .start = start_send_keys },
@@ -519,8 +572,8 @@ struct control *control_new(const struct control_options *options, GError **erro
 	control->folder = g_strdup(options->folder);
 	control->socket_path = g_strdup(options->socket_path);
 	control->fd = fd;
-	g_mutex_init(&control->screenshots_lock);
-	g_cond_init(&control->screenshots_done);
+	g_mutex_init(&control->pictures_lock);
+	g_cond_init(&control->pictures_done);
 	control->typing = typing_new(control->vm, control->router);
 	control->clients = clients_new(&control->vm->loop, fd, OBJECT_PATH, &io_github_oriel_machine_interface,
 				       &table, control);
@@ -532,15 +585,15 @@ struct control *control_new(const struct control_options *options, GError **erro
 void control_free(struct control *control)
 {
 	scanout_set_observer(control->scanout, NULL, NULL);
-	g_mutex_lock(&control->screenshots_lock);
-	while (control->screenshots)
-		g_cond_wait(&control->screenshots_done, &control->screenshots_lock);
-	g_mutex_unlock(&control->screenshots_lock);
+	g_mutex_lock(&control->pictures_lock);
+	while (control->pictures)
+		g_cond_wait(&control->pictures_done, &control->pictures_lock);
+	g_mutex_unlock(&control->pictures_lock);
 	typing_free(control->typing);
 	control_socket_close(control->fd, control->socket_path);
 	clients_free(control->clients);
-	g_mutex_clear(&control->screenshots_lock);
-	g_cond_clear(&control->screenshots_done);
+	g_mutex_clear(&control->pictures_lock);
+	g_cond_clear(&control->pictures_done);
 	g_free(control->name);
 	g_free(control->folder);
 	g_free(control->socket_path);
