@@ -288,7 +288,6 @@ static void test_help(struct fixture *f, gconstpointer unused)
 	expect(f, 2, "Usage", "start", NULL, NULL, NULL);
 	expect(f, 2, "Usage", "list", "x", NULL, NULL);
 	expect(f, 2, "UTF-8", "start", "\377", NULL, NULL);
-	expect(f, 2, "Commands:", NULL, NULL, NULL, NULL);
 	expect(f, 0, "oriel ", "--version", NULL, NULL, NULL);
 }
 
