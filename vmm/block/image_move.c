@@ -141,10 +141,7 @@ static bool commit_into(struct qcow2 *top, struct block *base, image_progress pr
 	}
 	failure = failure ? failure : image_run(base, BLOCK_FLUSH, 0, NULL, 0);
 	/* Now the image can go back to having nothing of its own. */
-	failure = failure ? failure : qcow2_begin_writing(top);
-	failure = failure ? failure : qcow2_run_op(top, BLOCK_DISCARD, 0, NULL, size);
-	failure = failure ? failure : qcow2_commit_sync(top);
-	failure = failure ? failure : qcow2_truncate_end(top);
+	failure = failure ? failure : qcow2_empty(top);
 	return failure ? image_failed(error, "Cannot commit", top->file.path, failure) : true;
 }
 

@@ -513,6 +513,8 @@ int qcow2_run_op(struct qcow2 *image, enum block_operation operation, uint64_t o
 /* resize.c, pack.c */
 int qcow2_preallocate(struct qcow2 *image, uint64_t start, uint64_t end);
 int qcow2_resize(struct qcow2 *image, uint64_t size);
+/* Unmaps everything, so that the backing image shows. */
+int qcow2_empty(struct qcow2 *image);
 /* Cuts off free clusters at the file's end. */
 int qcow2_truncate_end(struct qcow2 *image);
 /* Blocking: gives guest's cluster the contents that qcow2_pack() made length bytes of. Not with external data. */

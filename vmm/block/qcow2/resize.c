@@ -1,5 +1,6 @@
 /*
- * Changing the size of the disk, preparing its mapping in advance, and cutting off the file's unused end. Blocking.
+ * Changing the size of the disk, preparing its mapping in advance or undoing it, and cutting off the file's unused end.
+ * Blocking.
  */
 #include "qcow2.h"
 
@@ -250,6 +251,55 @@ int qcow2_resize(struct qcow2 *image, uint64_t size)
 	if (error || size == old)
 		return error;
 	return size > old ? grow(image, old, size) : shrink(image, old, size);
+}
+
+/* --- Emptying --- */
+
+static int unmap_page(struct qcow2 *image, uint64_t guest)
+{
+	uint64_t end = qcow2_page_end(image, guest), table;
+	struct qcow2_page *page;
+	int error = own_table(image, guest);
+
+	if (error)
+		return error;
+	table = image->l1[qcow2_l1_index(image, guest)] & QCOW2_OFFSET_MASK;
+	page = qcow2_page_get_sync(image, QCOW2_PAGE_L2, table + qcow2_page_in_table(image, guest),
+				   qcow2_l1_index(image, guest), &error);
+	if (!page)
+		return error;
+	for (; guest < end; guest += image->cluster_size) {
+		struct qcow2_entry entry = qcow2_entry_get(page, guest);
+
+		if (!entry.entry && !entry.bitmap)
+			continue;
+		qcow2_entry_set(page, guest, (struct qcow2_entry){ 0 });
+		qcow2_free_entry(image, entry);
+	}
+	qcow2_page_put(page);
+	return 0;
+}
+
+int qcow2_empty(struct qcow2 *image)
+{
+	uint64_t size = image->header.size;
+	int error = qcow2_begin_writing(image);
+
+	for (uint64_t guest = 0; guest < size && !error; guest = qcow2_page_end(image, guest)) {
+		if (image->l1[qcow2_l1_index(image, guest)] & QCOW2_OFFSET_MASK)
+			error = unmap_page(image, guest);
+		if (!error && (size_t)image->dirty_pages->len * image->page_size > image->cache->limit / 8)
+			error = qcow2_commit_sync(image);
+	}
+	error = error ? error : qcow2_commit_sync(image);
+	if (error)
+		return error;
+	drop_tables(image, 0);
+	error = qcow2_commit_sync(image);
+	/* Nothing refers to it any more. */
+	if (!error && image->external && !image->data_file.no_punch && image->data_file.length)
+		error = qcow2_sync(image->engine, &image->data_file, BLOCK_DISCARD, 0, NULL, image->data_file.length);
+	return error ? error : qcow2_truncate_end(image);
 }
 
 int qcow2_truncate_end(struct qcow2 *image)
