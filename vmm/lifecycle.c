@@ -5,6 +5,7 @@
 #include "../display/vga.h"
 #include "chipset/pm.h"
 #include "machine.h"
+#include "net/network.h"
 #include "storage/ahci.h"
 
 #define LOW_MEMORY_CLEARED 0x10000
@@ -58,11 +59,15 @@ static void halt(struct machine *machine)
 	/* The picture's own timer is about to stand still. */
 	vga_refresh_now(machine->vga);
 	clock_stop(&machine->vm.clock);
+	if (machine->network)
+		network_set_paused(machine->network, true);
 }
 
 static void run(struct machine *machine)
 {
 	clock_start(&machine->vm.clock);
+	if (machine->network)
+		network_set_paused(machine->network, false);
 	kvm_resume(&machine->kvm);
 	set_state(machine, MACHINE_RUNNING, NULL);
 }

@@ -17,9 +17,12 @@
 #include "chipset/serial.h"
 #include "chipset/serial_backend.h"
 #include "machine_control.h"
+#include "net/e1000.h"
+#include "net/nat.h"
 #include "storage/ahci.h"
 
 #define VGA_DEVFN PCI_DEVFN(1, 0)
+#define NETWORK_DEVFN PCI_DEVFN(2, 0)
 #define COM1_PORT 0x3F8
 #define COM1_GSI 4
 
@@ -177,6 +180,51 @@ static void plug_sound(struct machine *machine)
 	plug(machine, hda_device(machine->hda));
 }
 
+/* Ports that cannot be opened are told, and no reason not to start. */
+static bool forward_ports(struct machine *machine, GError **error)
+{
+	const char *list = machine->config->forwards;
+	g_auto(GStrv) texts = g_strsplit(list ? list : "", ";", -1);
+
+	for (unsigned i = 0; texts[i]; i++) {
+		struct nat_forward *forward;
+
+		if (!*g_strstrip(texts[i]))
+			continue;
+		forward = nat_forward_parse(texts[i], error);
+		if (!forward)
+			return false;
+		nat_forward(&machine->vm, machine->network, forward, true, NULL, NULL);
+		nat_forward_free(forward);
+	}
+	return true;
+}
+
+static bool plug_network(struct machine *machine, GError **error)
+{
+	struct machine_config *config = machine->config;
+	g_autofree char *tftp = config->tftp ? machine_config_path(config, config->tftp) : NULL;
+	g_autofree char *capture = config->capture ? machine_config_path(config, config->capture) : NULL;
+	struct nat_options nat = { .isolated = config->network_isolated, .tftp = tftp, .boot_file = config->boot_file };
+	struct e1000_options options = {
+		.model = config->network == CONFIG_NETWORK_E1000 ? E1000_82540EM : E1000_82574L,
+		.devfn = NETWORK_DEVFN,
+		.link = config->link,
+	};
+
+	if (config->network == CONFIG_NETWORK_NONE)
+		return true;
+	machine->network = nat_new(&machine->vm, &nat, error);
+	if (!machine->network)
+		return false;
+	machine_config_parse_mac(config->mac, options.mac);
+	machine->e1000 = e1000_new(&machine->vm, &machine->pci, machine->network, &options);
+	plug(machine, e1000_device(machine->e1000));
+	if (capture && !network_capture(machine->network, capture, error))
+		return false;
+	return forward_ports(machine, error);
+}
+
 static bool plug_everything(struct machine *machine, GError **error)
 {
 	plug_chipset(machine);
@@ -185,6 +233,8 @@ static bool plug_everything(struct machine *machine, GError **error)
 	plug_fw_cfg(machine);
 	plug(machine, i8042_new(&machine->vm, &machine->input));
 	plug_sound(machine);
+	if (!plug_network(machine, error))
+		return false;
 	return plug_display(machine, error) && plug_storage(machine, error);
 }
 
@@ -242,7 +292,10 @@ void machine_free(struct machine *machine)
 		kvm_join(&machine->kvm);
 		loop_stop(&machine->vm.loop);
 		machine_control_stop(machine);
+		if (machine->network)
+			network_stop(machine->network);
 		unplug_everything(machine);
+		g_clear_pointer(&machine->network, network_free);
 		firmware_finish(&machine->firmware);
 		pci_bus_finish(&machine->pci);
 		vm_finish(&machine->vm);

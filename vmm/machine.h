@@ -44,7 +44,9 @@ struct machine_listener {
 
 struct ahci;
 struct control;
+struct e1000;
 struct hda;
+struct network;
 struct pm;
 struct rtc;
 struct serial_backend;
@@ -65,10 +67,12 @@ struct machine {
 	/* Devices that users talk to; owned by devices. */
 	struct ahci *ahci;
 	struct hda *hda; /* NULL: no sound */
+	struct e1000 *e1000; /* NULL: no network */
 	struct pm *pm;
 	struct rtc *rtc;
 	struct vga *vga;
 	struct serial_backend *serial; /* NULL: nothing is connected */
+	struct network *network; /* the other end of e1000's cable */
 	struct control *control;
 	enum machine_state state;
 	char *message;        /* goes with the state; may be NULL */

@@ -10,6 +10,7 @@
 #include "chipset/serial_backend.h"
 #include "control/control.h"
 #include "machine.h"
+#include "net/network.h"
 #include "storage/ahci.h"
 
 typedef void (*add_counter)(void *opaque, const char *name, uint64_t value);
@@ -222,6 +223,18 @@ static void count_sound(const struct hda *hda, bool input, add_counter add, void
 	}
 }
 
+static void count_network(const struct machine *machine, add_counter add, void *opaque)
+{
+	struct network_counters counters;
+
+	network_counters(machine->network, &counters);
+	add(opaque, "network0.sent.frames", counters.sent_frames);
+	add(opaque, "network0.sent.bytes", counters.sent_bytes);
+	add(opaque, "network0.received.frames", counters.received_frames);
+	add(opaque, "network0.received.bytes", counters.received_bytes);
+	add(opaque, "network0.dropped.frames", counters.dropped);
+}
+
 static void do_statistics(void *opaque, add_counter add, void *add_opaque)
 {
 	struct machine *machine = opaque;
@@ -235,6 +248,8 @@ static void do_statistics(void *opaque, add_counter add, void *add_opaque)
 	}
 	for (int input = 0; machine->hda && input < 2; input++)
 		count_sound(machine->hda, input, add, add_opaque);
+	if (machine->network)
+		count_network(machine, add, add_opaque);
 	add(add_opaque, "memory.resident", resident_bytes());
 	add(add_opaque, "memory.guest", machine->vm.memory.ram_size);
 }

@@ -18,6 +18,7 @@ enum key_kind {
 	KEY_UUID,
 	KEY_SERIAL,
 	KEY_VERSION, /* unsigned */
+	KEY_MAC,
 	KEY_NUMBER, /* unsigned */
 	KEY_MIB,    /* uint64_t in bytes, MiB in the file */
 	KEY_BOOL,   /* bool, by names[0] and names[1] */
@@ -40,9 +41,10 @@ static const char *const formats[] = { "auto", "raw", "qcow2", NULL };
 static const char *const cache_modes[] = { "writeback", "none", NULL };
 static const char *const boot_orders[] = { "disk", "cd", NULL };
 static const char *const serial_modes[] = { "none", "log", "pty", "socket", NULL };
-
 static const char *const sound_devices[] = { "hda", "none", NULL };
 static const char *const sound_backends[] = { "pulse", "null", NULL };
+static const char *const network_devices[] = { "e1000e", "e1000", "none", NULL };
+static const char *const network_modes[] = { "nat", "isolated", NULL };
 
 #define FIELD(field) G_STRUCT_OFFSET(struct machine_config, field)
 #define DISK_FIELD(field) G_STRUCT_OFFSET(struct config_disk, field)
@@ -64,6 +66,14 @@ static const struct key machine_keys[] = {
 	{ "sound", "device", KEY_CHOICE, FIELD(sound), .names = sound_devices },
 	{ "sound", "backend", KEY_CHOICE, FIELD(sound_backend), .names = sound_backends },
 	{ "sound", "microphone", KEY_BOOL, FIELD(microphone), .names = false_true },
+	{ "network", "device", KEY_CHOICE, FIELD(network), .names = network_devices },
+	{ "network", "mode", KEY_BOOL, FIELD(network_isolated), .names = network_modes },
+	{ "network", "mac", KEY_MAC, FIELD(mac) },
+	{ "network", "link", KEY_BOOL, FIELD(link), .names = false_true },
+	{ "network", "forward", KEY_STRING, FIELD(forwards) },
+	{ "network", "capture", KEY_STRING, FIELD(capture) },
+	{ "network", "tftp", KEY_STRING, FIELD(tftp) },
+	{ "network", "boot-file", KEY_STRING, FIELD(boot_file) },
 	{ "firmware", "bios", KEY_STRING, FIELD(firmware_path) },
 	{ "firmware", "vga-rom", KEY_STRING, FIELD(vga_rom_path) },
 	{ "firmware", "log", KEY_BOOL, FIELD(firmware_log), .names = false_true },
@@ -99,6 +109,7 @@ static void set_defaults(struct machine_config *config)
 	config->display_width = 1280;
 	config->display_height = 800;
 	config->serial = CONFIG_SERIAL_LOG;
+	config->link = true;
 }
 
 static void set_disk_defaults(struct config_disk *disk, enum config_disk_kind kind)
@@ -114,6 +125,25 @@ static char *derive_uuid(const char *folder)
 	/* RFC 4122 section 4.3: version 5, variant 10. */
 	return g_strdup_printf("%.8s-%.4s-5%.3s-a%.3s-%.12s", digest, digest + 8, digest + 13, digest + 17,
 			       digest + 20);
+}
+
+/* An address of those that anybody may use (bit 1 of the first byte), the same for as long as the UUID is. */
+static char *derive_mac(const char *uuid)
+{
+	g_autofree char *digest = g_compute_checksum_for_string(G_CHECKSUM_SHA1, uuid, -1);
+
+	return g_strdup_printf("52:54:00:%.2s:%.2s:%.2s", digest, digest + 2, digest + 4);
+}
+
+bool machine_config_parse_mac(const char *text, uint8_t mac[6])
+{
+	for (unsigned i = 0; i < 6; i++, text += 3) {
+		if (!g_ascii_isxdigit(text[0]) || !g_ascii_isxdigit(text[1]) || text[2] != (i < 5 ? ':' : 0))
+			return false;
+		mac[i] = (uint8_t)(g_ascii_xdigit_value(text[0]) << 4 | g_ascii_xdigit_value(text[1]));
+	}
+	/* Neither a group's address nor nobody's. */
+	return !(mac[0] & 1) && (mac[0] | mac[1] | mac[2] | mac[3] | mac[4] | mac[5]);
 }
 
 static char *group_name(const struct config_disk *disk, unsigned port)
@@ -265,11 +295,16 @@ static bool take_name(const struct reader *reader, const char *group, const stru
 static bool take_text(const struct reader *reader, const char *group, const struct key *key, const char *text,
 		      void *field, GError **error)
 {
+	uint8_t mac[6];
+
 	if (!*text)
 		return fail_key(reader, group, key->name, error, "the value is empty; leave the key out for the default");
 	if (key->kind == KEY_UUID && !g_uuid_string_is_valid(text))
 		return fail_key(reader, group, key->name, error,
 				"\"%s\" is not a UUID such as 9f0ab1c2-5d34-4e6f-8a9b-0c1d2e3f4a5b", text);
+	if (key->kind == KEY_MAC && !machine_config_parse_mac(text, mac))
+		return fail_key(reader, group, key->name, error,
+				"\"%s\" is not the address of a network adapter, such as 52:54:00:12:34:56", text);
 	for (const char *p = text; *p; p++) {
 		if (key->kind == KEY_SERIAL && (*p < ' ' || *p > '~' || p - text >= SERIAL_MAX))
 			return fail_key(reader, group, key->name, error,
@@ -466,6 +501,8 @@ struct machine_config *machine_config_load(const char *folder, GError **error)
 	}
 	if (!config->uuid)
 		config->uuid = derive_uuid(config->folder);
+	if (!config->mac)
+		config->mac = derive_mac(config->uuid);
 	return config;
 }
 
@@ -574,7 +611,8 @@ bool machine_config_save(struct machine_config *config, GError **error)
 {
 	g_autofree char *path = g_build_filename(config->folder, FILE_NAME, NULL);
 	g_autofree char *derived = derive_uuid(config->folder);
-	struct machine_config defaults = { .uuid = derived };
+	g_autofree char *mac = derive_mac(config->uuid);
+	struct machine_config defaults = { .uuid = derived, .mac = mac };
 	g_autofree char *text = NULL;
 	gsize size;
 
@@ -604,6 +642,11 @@ void machine_config_free(struct machine_config *config)
 	g_free(config->folder);
 	g_free(config->name);
 	g_free(config->uuid);
+	g_free(config->mac);
+	g_free(config->forwards);
+	g_free(config->capture);
+	g_free(config->tftp);
+	g_free(config->boot_file);
 	g_free(config->kernel);
 	g_free(config->initrd);
 	g_free(config->command_line);

@@ -7,6 +7,7 @@
  *	[display]   vram=1..256, a power of two  width=640..4095  height=480..4095
  *	[serial]    mode=none|log|pty|socket
  *	[sound]     device=hda|none  backend=pulse|null  microphone=false|true
+ *	[network]   device=e1000e|e1000|none  mode=nat|isolated  mac  link=true|false  forward=LIST  capture  tftp  boot-file
  *	[diskN]     path  format=auto|raw|qcow2  read-only=false|true  cache=writeback|none  ssd=true|false  serial
  *	[cdN]       path (without: an empty drive)  cache  serial
  *	[firmware]  bios  vga-rom  log=false|true
@@ -65,6 +66,12 @@ enum config_sound_backend {
 	CONFIG_SOUND_NULL, /* nobody listens */
 };
 
+enum config_network {
+	CONFIG_NETWORK_E1000E,
+	CONFIG_NETWORK_E1000, /* for guests older than Windows 8 */
+	CONFIG_NETWORK_NONE,
+};
+
 enum config_boot {
 	CONFIG_BOOT_DISK_FIRST,
 	CONFIG_BOOT_CD_FIRST,
@@ -95,6 +102,13 @@ struct machine_config {
 	enum config_sound sound;
 	enum config_sound_backend sound_backend;
 	bool microphone; /* the guest may hear what the host records */
+	enum config_network network;
+	bool network_isolated; /* nothing but what is forwarded to it */
+	char *mac;      /* never NULL: where the file has none, made from the UUID */
+	bool link;      /* the cable is plugged in */
+	char *forwards; /* as nat_forward_parse() takes them, with semicolons between, or NULL */
+	char *capture;  /* pcapng file, or NULL */
+	char *tftp, *boot_file; /* folder served to the guest, and what DHCP offers of it; or NULL */
 	bool has_disk[CONFIG_DISKS];
 	struct config_disk disks[CONFIG_DISKS]; /* by AHCI port */
 	/* Boots this uncompressed ELF kernel instead of firmware; for tests. NULL: firmware. */
@@ -110,6 +124,8 @@ struct machine_config *machine_config_load(const char *folder, GError **error);
 /* Writes to a temporary file, syncs and renames; lines whose value did not change, comments and unknown keys stay. */
 bool machine_config_save(struct machine_config *config, GError **error);
 void machine_config_free(struct machine_config *config);
+/* False for what is no address of an adapter. */
+bool machine_config_parse_mac(const char *text, uint8_t mac[6]);
 /* Absolute path of a file named in the configuration. Free with g_free(). */
 char *machine_config_path(const struct machine_config *config, const char *path);
 /*

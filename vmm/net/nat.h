@@ -1,0 +1,44 @@
+/*
+ * The world outside as libslirp makes it: the guest is behind a router of its own (10.0.2.2, fec0::2) that needs no
+ * rights on the host: DHCP, DNS, TFTP, and connections made with the user's own sockets.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "network.h"
+
+struct nat_options {
+	bool isolated;          /* the guest reaches nothing but what is forwarded to it */
+	const char *host_name;  /* what DHCP tells the guest that it is called; NULL: nothing */
+	const char *tftp;       /* folder served to the guest, or NULL */
+	const char *boot_file;  /* name in it that DHCP offers, or NULL */
+};
+
+/* A port of the host at which connections to the guest arrive. */
+struct nat_forward {
+	bool udp;
+	char *host_address; /* numeric; NULL: 127.0.0.1 */
+	uint16_t host_port;
+	char *guest_address; /* numeric; NULL: the first that DHCP gives */
+	uint16_t guest_port;
+};
+
+struct network *nat_new(struct vm *vm, const struct nat_options *options, GError **error);
+
+/*
+ * "tcp:127.0.0.1:2222-10.0.2.15:22", "udp:[::1]:53-[fec0::15]:53"; both IPv4 addresses may be left out: "tcp:2222-22". NULL with
+ * an error.
+ */
+struct nat_forward *nat_forward_parse(const char *text, GError **error);
+void nat_forward_free(struct nat_forward *forward);
+
+/*
+ * With vm->lock, soon: opens or closes the host's port. done comes on the I/O thread with vm->lock, with an error if
+ * the port is taken or is not forwarded. The forward is only read before this returns.
+ */
+typedef void (*nat_done)(void *opaque, const GError *error);
+void nat_forward(struct vm *vm, struct network *network, const struct nat_forward *forward, bool add, nat_done done,
+		 void *opaque);
