@@ -1,0 +1,438 @@
+/* The NAT with a guest made of frames: addresses, connections both ways, forwarded ports, recordings. */
+#include <gio/gio.h>
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "../../vmm/net/nat.h"
+#include "fake_machine.h"
+
+#define PATIENCE (20 * G_USEC_PER_SEC)
+#define BROADCAST "\xFF\xFF\xFF\xFF\xFF\xFF"
+
+static const uint8_t mac[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 };
+static const uint8_t guest_address[4] = { 10, 0, 2, 15 }, router[4] = { 10, 0, 2, 2 };
+
+struct fixture {
+	struct fake_machine *machine;
+	struct network *network;
+	GAsyncQueue *received; /* GBytes */
+	char *folder;
+};
+
+static bool receive(void *adapter, const uint8_t *frame, size_t length)
+{
+	g_async_queue_push(((struct fixture *)adapter)->received, g_bytes_new(frame, length));
+	return true;
+}
+
+static void writable(void *adapter)
+{
+	(void)adapter;
+}
+
+static const struct network_adapter_ops adapter_ops = { receive, writable };
+
+static void open_nat(struct fixture *f, const struct nat_options *options)
+{
+	g_autoptr(GError) error = NULL;
+
+	f->machine = fake_machine_new(1 << 20);
+	f->received = g_async_queue_new_full((GDestroyNotify)g_bytes_unref);
+	f->folder = g_dir_make_tmp("oriel-network-XXXXXX", NULL);
+	f->network = nat_new(&f->machine->vm, options, &error);
+	g_assert_no_error(error);
+	g_mutex_lock(&f->machine->vm.lock);
+	network_attach(f->network, &adapter_ops, f);
+	g_mutex_unlock(&f->machine->vm.lock);
+}
+
+static void set_up(struct fixture *f, gconstpointer isolated)
+{
+	struct nat_options options = { .isolated = isolated != NULL };
+
+	open_nat(f, &options);
+}
+
+static void tear_down(struct fixture *f, gconstpointer data)
+{
+	(void)data;
+	network_free(f->network);
+	g_async_queue_unref(f->received);
+	fake_machine_free(f->machine);
+	g_assert_cmpint(g_rmdir(f->folder), ==, 0);
+	g_free(f->folder);
+}
+
+static void put16(uint8_t *p, unsigned value)
+{
+	p[0] = (uint8_t)(value >> 8);
+	p[1] = (uint8_t)value;
+}
+
+static unsigned get16(const uint8_t *p)
+{
+	return (unsigned)(p[0] << 8 | p[1]);
+}
+
+static void send(struct fixture *f, const uint8_t *frame, size_t length, const struct network_offload *offload)
+{
+	uint8_t *place;
+
+	g_mutex_lock(&f->machine->vm.lock);
+	while (!(place = network_frame(f->network))) {
+		g_mutex_unlock(&f->machine->vm.lock);
+		g_thread_yield();
+		g_mutex_lock(&f->machine->vm.lock);
+	}
+	memcpy(place, frame, length);
+	network_send(f->network, length, offload);
+	g_mutex_unlock(&f->machine->vm.lock);
+}
+
+typedef bool (*matches)(const uint8_t *frame, size_t length, const void *what);
+
+/* The next frame that is meant; others are none of our business. */
+static GBytes *wait_for(struct fixture *f, matches match, const void *what)
+{
+	gint64 end = g_get_monotonic_time() + PATIENCE;
+
+	for (;;) {
+		GBytes *bytes = g_async_queue_timeout_pop(f->received, (guint64)MAX(end - g_get_monotonic_time(), 1));
+		gsize length;
+		const uint8_t *frame;
+
+		g_assert_nonnull(bytes);
+		frame = g_bytes_get_data(bytes, &length);
+		if (match(frame, length, what))
+			return bytes;
+		g_bytes_unref(bytes);
+	}
+}
+
+/* Ethernet and IPv4 headers; the transport's checksum is left to the network. */
+static size_t ip_frame(uint8_t *frame, const uint8_t *destination, unsigned protocol, const uint8_t *payload,
+		       size_t length, struct network_offload *offload)
+{
+	uint8_t *ip = frame + 14;
+	unsigned sum = 0;
+
+	memcpy(frame, "\x52\x55\x0A\x00\x02\x02", 6);
+	memcpy(frame + 6, mac, 6);
+	put16(frame + 12, 0x0800);
+	memset(ip, 0, 20);
+	ip[0] = 0x45;
+	put16(ip + 2, (unsigned)(20 + length));
+	ip[8] = 64;
+	ip[9] = (uint8_t)protocol;
+	memcpy(ip + 12, destination == NULL ? (const uint8_t *)"\0\0\0\0" : guest_address, 4);
+	memcpy(ip + 16, destination ? destination : (const uint8_t *)"\xFF\xFF\xFF\xFF", 4);
+	for (unsigned i = 0; i < 20; i += 2)
+		sum += get16(ip + i);
+	sum = (sum & 0xFFFF) + (sum >> 16);
+	put16(ip + 10, ~((sum & 0xFFFF) + (sum >> 16)));
+	memcpy(ip + 20, payload, length);
+	sum = protocol + (unsigned)length;
+	for (unsigned i = 12; i < 20; i += 2)
+		sum += get16(ip + i);
+	sum = (sum & 0xFFFF) + (sum >> 16);
+	*offload = (struct network_offload){ .checksum = true, .checksum_start = 34,
+					     .checksum_offset = protocol == 6 ? 16 : 6 };
+	put16(ip + 20 + offload->checksum_offset, (sum & 0xFFFF) + (sum >> 16));
+	return 34 + length;
+}
+
+static bool is_dhcp_offer(const uint8_t *frame, size_t length, const void *what)
+{
+	(void)what;
+	return length > 282 && get16(frame + 12) == 0x0800 && frame[23] == 17 && get16(frame + 36) == 68;
+}
+
+static GBytes *discover(struct fixture *f)
+{
+	uint8_t payload[8 + 300] = { 0 }, frame[400];
+	uint8_t *dhcp = payload + 8;
+	struct network_offload offload;
+	size_t length;
+
+	put16(payload, 68);
+	put16(payload + 2, 67);
+	put16(payload + 4, sizeof payload);
+	memcpy(dhcp, "\x01\x01\x06\x00\x12\x34\x56\x78", 8);
+	memcpy(dhcp + 28, mac, 6);
+	memcpy(dhcp + 236, "\x63\x82\x53\x63\x35\x01\x01\xFF", 8);
+	length = ip_frame(frame, NULL, 17, payload, sizeof payload, &offload);
+	send(f, frame, length, &offload);
+	return wait_for(f, is_dhcp_offer, NULL);
+}
+
+static void test_dhcp(struct fixture *f, gconstpointer data)
+{
+	g_autoptr(GBytes) offer = discover(f);
+	const uint8_t *dhcp = (const uint8_t *)g_bytes_get_data(offer, NULL) + 42;
+
+	(void)data;
+	g_assert_cmpmem(dhcp + 4, 4, "\x12\x34\x56\x78", 4);
+	g_assert_cmpmem(dhcp + 16, 4, guest_address, 4);
+}
+
+static bool is_tcp_to(const uint8_t *frame, size_t length, const void *port)
+{
+	return length >= 54 && get16(frame + 12) == 0x0800 && frame[23] == 6 && get16(frame + 36) == *(const unsigned *)port;
+}
+
+static size_t tcp_segment(uint8_t *frame, const uint8_t *destination, unsigned from, unsigned to, uint32_t sequence,
+			  uint32_t acknowledged, unsigned flags, const char *text, struct network_offload *offload)
+{
+	size_t length = 20 + strlen(text);
+	g_autofree uint8_t *tcp = g_malloc0(length);
+
+	put16(tcp, from);
+	put16(tcp + 2, to);
+	put16(tcp + 4, sequence >> 16);
+	put16(tcp + 6, sequence & 0xFFFF);
+	put16(tcp + 8, acknowledged >> 16);
+	put16(tcp + 10, acknowledged & 0xFFFF);
+	tcp[12] = 0x50;
+	tcp[13] = (uint8_t)flags;
+	put16(tcp + 14, 0xFFFF);
+	memcpy(tcp + 20, text, length - 20);
+	return ip_frame(frame, destination, 6, tcp, length, offload);
+}
+
+enum { FIN = 1, SYN = 2, RST = 4, ACK = 16 };
+
+static uint32_t sequence_of(const uint8_t *frame)
+{
+	return get16(frame + 38) << 16 | get16(frame + 40);
+}
+
+/* A connection to a server of the host, which the guest knows as 10.0.2.2; a text there and one back. */
+static void connect_out(struct fixture *f)
+{
+	g_autoptr(GSocketListener) listener = g_socket_listener_new();
+	guint16 port = g_socket_listener_add_any_inet_port(listener, NULL, NULL);
+	g_autoptr(GSocketConnection) connection = NULL;
+	g_autoptr(GBytes) answer = NULL, text = NULL;
+	g_autoptr(GError) error = NULL;
+	struct network_offload offload;
+	unsigned own_port = 40000;
+	uint8_t frame[200];
+	char buffer[8] = "";
+	uint32_t sequence;
+	size_t length;
+
+	length = tcp_segment(frame, router, own_port, port, 1000, 0, SYN, "", &offload);
+	send(f, frame, length, &offload);
+	answer = wait_for(f, is_tcp_to, &own_port);
+	g_assert_cmphex(((const uint8_t *)g_bytes_get_data(answer, NULL))[47] & (SYN | ACK | RST), ==, SYN | ACK);
+	sequence = sequence_of(g_bytes_get_data(answer, NULL)) + 1;
+	length = tcp_segment(frame, router, own_port, port, 1001, sequence, ACK, "hello", &offload);
+	send(f, frame, length, &offload);
+	connection = g_socket_listener_accept(listener, NULL, NULL, &error);
+	g_assert_no_error(error);
+	g_input_stream_read_all(g_io_stream_get_input_stream(G_IO_STREAM(connection)), buffer, 5, NULL, NULL, &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(buffer, ==, "hello");
+	g_output_stream_write_all(g_io_stream_get_output_stream(G_IO_STREAM(connection)), "world", 5, NULL, NULL, &error);
+	g_assert_no_error(error);
+	do {
+		g_clear_pointer(&text, g_bytes_unref);
+		text = wait_for(f, is_tcp_to, &own_port);
+	} while (g_bytes_get_size(text) < 59 ||
+		 get16((const uint8_t *)g_bytes_get_data(text, NULL) + 16) != 45);
+	g_assert_cmpmem((const uint8_t *)g_bytes_get_data(text, NULL) + 54, 5, "world", 5);
+	/* Frames for the guest have the router's address and the guest's. */
+	g_assert_cmpmem(g_bytes_get_data(text, NULL), 6, mac, 6);
+}
+
+static void test_connect(struct fixture *f, gconstpointer data)
+{
+	(void)data;
+	g_bytes_unref(discover(f));
+	connect_out(f);
+}
+
+/* Nothing answers: what is asked for later comes first. */
+static void test_isolated(struct fixture *f, gconstpointer data)
+{
+	struct network_offload offload;
+	g_autoptr(GBytes) next = NULL;
+	uint8_t frame[200];
+	size_t length;
+
+	(void)data;
+	g_bytes_unref(discover(f));
+	length = tcp_segment(frame, (const uint8_t *)"\x7F\0\0\x01", 40000, 80, 1000, 0, SYN, "", &offload);
+	send(f, frame, length, &offload);
+	g_bytes_unref(discover(f));
+	while ((next = g_async_queue_try_pop(f->received))) {
+		g_assert_false(is_tcp_to(g_bytes_get_data(next, NULL), g_bytes_get_size(next), &(unsigned){ 40000 }));
+		g_clear_pointer(&next, g_bytes_unref);
+	}
+}
+
+struct forwarded {
+	bool done;
+	GError *error;
+};
+
+static void forward_done(void *opaque, const GError *error)
+{
+	struct forwarded *forwarded = opaque;
+
+	forwarded->done = true;
+	forwarded->error = error ? g_error_copy(error) : NULL;
+}
+
+static void change_forward(struct fixture *f, const char *text, bool add, GError **error)
+{
+	struct nat_forward *forward = nat_forward_parse(text, error);
+	struct forwarded forwarded = { 0 };
+
+	g_assert_nonnull(forward);
+	g_mutex_lock(&f->machine->vm.lock);
+	nat_forward(&f->machine->vm, f->network, forward, add, forward_done, &forwarded);
+	g_mutex_unlock(&f->machine->vm.lock);
+	nat_forward_free(forward);
+	while (!forwarded.done)
+		g_main_context_iteration(f->machine->vm.loop.context, TRUE);
+	if (forwarded.error)
+		g_propagate_error(error, forwarded.error);
+}
+
+static guint16 free_port(void)
+{
+	g_autoptr(GSocketListener) listener = g_socket_listener_new();
+	guint16 port = g_socket_listener_add_any_inet_port(listener, NULL, NULL);
+
+	g_socket_listener_close(listener);
+	return port;
+}
+
+static void test_forward(struct fixture *f, gconstpointer data)
+{
+	g_autoptr(GSocketClient) client = g_socket_client_new();
+	g_autoptr(GSocketConnection) connection = NULL, refused = NULL;
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GBytes) first = NULL;
+	guint16 port = free_port();
+	g_autofree char *text = g_strdup_printf("tcp:%u-22", port);
+	unsigned guest_port = 22;
+
+	(void)data;
+	g_bytes_unref(discover(f));
+	change_forward(f, text, true, &error);
+	g_assert_no_error(error);
+	connection = g_socket_client_connect_to_host(client, "127.0.0.1", port, NULL, &error);
+	g_assert_no_error(error);
+	first = wait_for(f, is_tcp_to, &guest_port);
+	g_assert_cmphex(((const uint8_t *)g_bytes_get_data(first, NULL))[47] & (SYN | ACK), ==, SYN);
+	/* Twice is once too often. */
+	change_forward(f, text, true, &error);
+	g_assert_nonnull(error);
+	g_assert_nonnull(strstr(error->message, "Choose another port"));
+	g_clear_error(&error);
+	change_forward(f, text, false, &error);
+	g_assert_no_error(error);
+	refused = g_socket_client_connect_to_host(client, "127.0.0.1", port, NULL, &error);
+	g_assert_error(error, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED);
+	g_clear_error(&error);
+	change_forward(f, text, false, &error);
+	g_assert_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND);
+}
+
+static void test_forward_text(void)
+{
+	static const char *const bad[] = { "", "tcp", "tcp:", "tcp:22", "tcp:22-", "tcp:-22", "tcp:0-22", "tcp:22-65536",
+		"tcp:x:22-22", "icmp:1-2", "tcp:127.0.0.1:1-[fec0::1]:2", "tcp:[::1]:1-2", "tcp:22-22-22", "tcp: 22-22" };
+	struct nat_forward *forward = nat_forward_parse("udp:[::1]:53-[fec0::15]:5353", NULL);
+
+	g_assert_true(forward->udp);
+	g_assert_cmpstr(forward->host_address, ==, "::1");
+	g_assert_cmpuint(forward->host_port, ==, 53);
+	g_assert_cmpstr(forward->guest_address, ==, "fec0::15");
+	g_assert_cmpuint(forward->guest_port, ==, 5353);
+	nat_forward_free(forward);
+	forward = nat_forward_parse("tcp:0.0.0.0:8080-80", NULL);
+	g_assert_cmpstr(forward->host_address, ==, "0.0.0.0");
+	g_assert_null(forward->guest_address);
+	nat_forward_free(forward);
+	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_autoptr(GError) error = NULL;
+
+		g_assert_null(nat_forward_parse(bad[i], &error));
+		g_assert_nonnull(strstr(error->message, "is no port forward"));
+	}
+}
+
+/* Blocks as the format has them: types, lengths at both ends, all of the file. */
+static void test_capture(struct fixture *f, gconstpointer data)
+{
+	g_autofree char *path = g_build_filename(f->folder, "capture.pcapng", NULL);
+	g_autoptr(GError) error = NULL;
+	g_autofree char *bytes = NULL;
+	unsigned packets = 0;
+	gsize size;
+
+	(void)data;
+	g_assert_true(network_capture(f->network, path, &error));
+	g_assert_no_error(error);
+	g_bytes_unref(discover(f));
+	g_assert_true(network_capture(f->network, NULL, &error));
+	network_stop(f->network);
+	g_assert_true(g_file_get_contents(path, &bytes, &size, NULL));
+	for (gsize at = 0; at < size;) {
+		uint32_t head[2], again;
+
+		g_assert_cmpuint(size - at, >=, 12);
+		memcpy(head, bytes + at, sizeof head);
+		g_assert_cmpuint(head[1], <=, size - at);
+		memcpy(&again, bytes + at + head[1] - 4, sizeof again);
+		g_assert_cmpuint(again, ==, head[1]);
+		g_assert_cmphex(head[0], ==, at == 0 ? 0x0A0D0D0A : packets || at > 28 ? 6 : 1);
+		packets += head[0] == 6;
+		at += head[1];
+	}
+	g_assert_cmpuint(packets, >=, 2);
+	g_remove(path);
+	g_assert_false(network_capture(f->network, "/nowhere/at/all", &error));
+	g_assert_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT);
+}
+
+/* Random frames, from a guest that means harm. */
+static void test_nonsense(struct fixture *f, gconstpointer data)
+{
+	uint8_t frame[2000];
+
+	(void)data;
+	for (unsigned i = 0; i < 5000; i++) {
+		size_t length = (size_t)g_test_rand_int_range(14, sizeof frame);
+		struct network_offload offload = { .checksum = i % 3 == 0, .checksum_start = (uint16_t)g_test_rand_int(),
+						   .checksum_offset = (uint16_t)g_test_rand_int() };
+
+		for (size_t n = 0; n < length; n++)
+			frame[n] = (uint8_t)g_test_rand_int();
+		if (offload.checksum)
+			offload.checksum_start = (uint16_t)g_test_rand_int_range(0, (gint32)length);
+		memcpy(frame, BROADCAST, 6);
+		put16(frame + 12, i % 4 == 0 ? 0x0806 : i % 4 == 1 ? 0x86DD : 0x0800);
+		frame[14] = i % 2 ? 0x45 : frame[14];
+		send(f, frame, length, &offload);
+		while (i % 16 == 0 && g_async_queue_length(f->received) > 0)
+			g_bytes_unref(g_async_queue_pop(f->received));
+	}
+	g_bytes_unref(discover(f));
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add("/network/dhcp", struct fixture, NULL, set_up, test_dhcp, tear_down);
+	g_test_add("/network/connect", struct fixture, NULL, set_up, test_connect, tear_down);
+	g_test_add("/network/isolated", struct fixture, "isolated", set_up, test_isolated, tear_down);
+	g_test_add("/network/forward", struct fixture, NULL, set_up, test_forward, tear_down);
+	g_test_add_func("/network/forward-text", test_forward_text);
+	g_test_add("/network/capture", struct fixture, NULL, set_up, test_capture, tear_down);
+	g_test_add("/network/nonsense", struct fixture, NULL, set_up, test_nonsense, tear_down);
+	return g_test_run();
+}
