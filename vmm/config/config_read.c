@@ -1,0 +1,365 @@
+/* machine.conf from the file to struct machine_config, with messages that name the line. */
+#include "config_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A file that a person wrote is far smaller; anything else was named by mistake. */
+#define FILE_SIZE_MAX (1 << 20)
+#define SERIAL_MAX 20 /* ATA IDENTIFY DEVICE, words 10-19 */
+
+/* While reading: where to look for the line that an error is about. */
+struct reader {
+	struct machine_config *config;
+	char *path;
+	char *text;
+	gsize size;
+};
+
+/*
+ * Number of the last line that sets the key (GKeyFile takes the last one too), or that opens the group if key is
+ * NULL; 0 if there is none.
+ */
+static unsigned find_line(const struct reader *reader, const char *group, const char *key)
+{
+	g_auto(GStrv) lines = g_strsplit(reader->text, "\n", -1);
+	g_autofree char *header = g_strdup_printf("[%s]", group);
+	unsigned found = 0;
+	bool inside = false;
+
+	for (unsigned i = 0; lines[i]; i++) {
+		char *line = g_strstrip(lines[i]);
+		char *equals = strchr(line, '=');
+
+		if (*line == '[') {
+			inside = strcmp(line, header) == 0;
+			if (inside && !key)
+				found = i + 1;
+		} else if (inside && key && *line != '#' && equals) {
+			*equals = 0;
+			if (strcmp(g_strchomp(line), key) == 0)
+				found = i + 1;
+		}
+	}
+	return found;
+}
+
+static bool fail_key(const struct reader *reader, const char *group, const char *key, GError **error,
+		     const char *format, ...) G_GNUC_PRINTF(5, 6);
+
+/* "machine.conf, line N: [group] key: what is wrong". Always false. */
+static bool fail_key(const struct reader *reader, const char *group, const char *key, GError **error,
+		     const char *format, ...)
+{
+	unsigned line = find_line(reader, group, key);
+	g_autofree char *message = NULL;
+	va_list arguments;
+
+	va_start(arguments, format);
+	message = g_strdup_vprintf(format, arguments);
+	va_end(arguments);
+	g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE, "%s, line %u: [%s]%s%s: %s",
+		    reader->path, line, group, key ? " " : "", key ? key : "", message);
+	return false;
+}
+
+static bool fail_line(const struct reader *reader, unsigned line, GError **error, const char *what)
+{
+	g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_PARSE, "%s, line %u: %s", reader->path, line, what);
+	return false;
+}
+
+/* GKeyFile's own messages do not tell the line. */
+static bool check_syntax(const struct reader *reader, GError **error)
+{
+	const char *end = reader->text + reader->size;
+	bool in_group = false;
+	unsigned number = 1;
+
+	for (const char *line = reader->text; line < end; number++) {
+		const char *newline = memchr(line, '\n', (size_t)(end - line));
+		size_t length = (size_t)((newline ? newline : end) - line);
+		g_autofree char *copy = NULL;
+
+		if (!g_utf8_validate_len(line, length, NULL))
+			return fail_line(reader, number, error, "not UTF-8 text");
+		copy = g_strstrip(g_strndup(line, length));
+		if (*copy == '[') {
+			if (copy[strlen(copy) - 1] != ']' || strlen(copy) < 3 || strcspn(copy + 1, "[]") + 2 != strlen(copy))
+				return fail_line(reader, number, error, "a group is written [name]");
+			in_group = true;
+		} else if (*copy && *copy != '#') {
+			if (!strchr(copy, '=') || *copy == '=')
+				return fail_line(reader, number, error,
+						 "expected key=value, a [group] or a comment starting with #");
+			if (!in_group)
+				return fail_line(reader, number, error,
+						 "a key needs a group before it, such as [machine]");
+		}
+		line += length + 1;
+	}
+	return true;
+}
+
+static char *list_names(const char *const *names)
+{
+	return g_strjoinv(", ", (char **)names);
+}
+
+static bool take_number(const struct reader *reader, const char *group, const struct key *key, const char *text,
+			void *field, GError **error)
+{
+	const char *unit = key->kind == KEY_MIB ? " MiB" : "";
+	guint64 number;
+
+	if (!g_ascii_string_to_unsigned(text, 10, key->minimum, key->maximum, &number, NULL) ||
+	    (key->power_of_two && (number & (number - 1))))
+		return fail_key(reader, group, key->name, error,
+				"\"%s\" is not allowed; allowed is a %s from %" G_GUINT64_FORMAT " to %"
+				G_GUINT64_FORMAT "%s", text, key->power_of_two ? "power of two" : "whole number",
+				key->minimum, key->maximum, unit);
+	if (key->kind == KEY_MIB)
+		*(uint64_t *)field = number << 20;
+	else
+		*(unsigned *)field = (unsigned)number;
+	return true;
+}
+
+static bool take_version(const struct reader *reader, const char *group, const struct key *key, const char *text,
+			 void *field, GError **error)
+{
+	guint64 number;
+
+	if (!g_ascii_string_to_unsigned(text, 10, key->maximum + 1, G_MAXUINT, &number, NULL))
+		return take_number(reader, group, key, text, field, error);
+	g_set_error(error, MACHINE_CONFIG_ERROR, MACHINE_CONFIG_ERROR_NEWER,
+		    "%s, line %u: the machine was made by a newer version of Oriel (format %s; this version knows up to "
+		    "%u). Update Oriel to use it", reader->path, find_line(reader, group, key->name), text,
+		    MACHINE_CONFIG_VERSION);
+	return false;
+}
+
+static bool take_name(const struct reader *reader, const char *group, const struct key *key, const char *text,
+		      void *field, GError **error)
+{
+	g_autofree char *allowed = NULL;
+
+	for (unsigned i = 0; key->names[i]; i++) {
+		if (strcmp(key->names[i], text))
+			continue;
+		if (key->kind == KEY_BOOL)
+			*(bool *)field = i;
+		else
+			*(unsigned *)field = i; /* GCC's enums without negative values */
+		return true;
+	}
+	allowed = list_names(key->names);
+	return fail_key(reader, group, key->name, error, "\"%s\" is not allowed; allowed are %s", text, allowed);
+}
+
+static bool take_text(const struct reader *reader, const char *group, const struct key *key, const char *text,
+		      void *field, GError **error)
+{
+	uint8_t mac[6];
+
+	if (!*text)
+		return fail_key(reader, group, key->name, error, "the value is empty; leave the key out for the default");
+	if (key->kind == KEY_UUID && !g_uuid_string_is_valid(text))
+		return fail_key(reader, group, key->name, error,
+				"\"%s\" is not a UUID such as 9f0ab1c2-5d34-4e6f-8a9b-0c1d2e3f4a5b", text);
+	if (key->kind == KEY_MAC && !machine_config_parse_mac(text, mac))
+		return fail_key(reader, group, key->name, error,
+				"\"%s\" is not the address of a network adapter, such as 52:54:00:12:34:56", text);
+	for (const char *p = text; *p; p++) {
+		if (key->kind == KEY_SERIAL && (*p < ' ' || *p > '~' || p - text >= SERIAL_MAX))
+			return fail_key(reader, group, key->name, error,
+					"\"%s\" is not allowed; allowed are up to %d printable ASCII characters", text,
+					SERIAL_MAX);
+		if ((unsigned char)*p < ' ')
+			return fail_key(reader, group, key->name, error, "control characters are not allowed");
+	}
+	*(char **)field = g_strdup(text);
+	return true;
+}
+
+static bool take_key(const struct reader *reader, const char *group, const struct key *key, void *base,
+		     GError **error)
+{
+	void *field = (char *)base + key->offset;
+	g_autoptr(GError) reason = NULL;
+	g_autofree char *text = NULL;
+
+	if (!g_key_file_has_key(reader->config->file, group, key->name, NULL))
+		return true;
+	text = g_key_file_get_string(reader->config->file, group, key->name, &reason);
+	if (reason)
+		return fail_key(reader, group, key->name, error,
+				"\\ may only be followed by s, n, t, r or another \\");
+	g_strchomp(text);
+	switch (key->kind) {
+	case KEY_VERSION:
+		return take_version(reader, group, key, text, field, error);
+	case KEY_NUMBER:
+	case KEY_MIB:
+		return take_number(reader, group, key, text, field, error);
+	case KEY_BOOL:
+	case KEY_CHOICE:
+		return take_name(reader, group, key, text, field, error);
+	default:
+		return take_text(reader, group, key, text, field, error);
+	}
+}
+
+static bool take_disk(const struct reader *reader, const char *group, enum config_disk_kind kind, const char *number,
+		      GError **error)
+{
+	struct machine_config *config = reader->config;
+	struct config_disk *disk;
+	guint64 port;
+
+	if (!g_ascii_string_to_unsigned(number, 10, 0, CONFIG_DISKS - 1, &port, NULL) || strlen(number) != 1)
+		return fail_key(reader, group, NULL, error, "there is no such port; allowed are %s0 to %s%d",
+				kind == CONFIG_CD ? "cd" : "disk", kind == CONFIG_CD ? "cd" : "disk", CONFIG_DISKS - 1);
+	disk = &config->disks[port];
+	if (config->has_disk[port])
+		return fail_key(reader, group, NULL, error, "port %u is already taken by [%s%u]; use another number",
+				(unsigned)port, disk->kind == CONFIG_CD ? "cd" : "disk", (unsigned)port);
+	config->has_disk[port] = true;
+	config_set_disk_defaults(disk, kind);
+	for (unsigned i = 0; i < config_disk_key_count; i++)
+		if (!take_key(reader, group, &config_disk_keys[i], disk, error))
+			return false;
+	if (kind == CONFIG_DISK && !disk->path)
+		return fail_key(reader, group, NULL, error, "the key path is missing; it names the disk's image file");
+	if (kind == CONFIG_CD && !disk->read_only)
+		return fail_key(reader, group, "read-only", error, "a disc in a CD drive is always read-only");
+	return true;
+}
+
+static bool take_disks(const struct reader *reader, GError **error)
+{
+	g_auto(GStrv) groups = g_key_file_get_groups(reader->config->file, NULL);
+
+	for (unsigned i = 0; groups[i]; i++) {
+		const char *group = groups[i];
+
+		if (g_str_has_prefix(group, "disk") && !take_disk(reader, group, CONFIG_DISK, group + 4, error))
+			return false;
+		if (g_str_has_prefix(group, "cd") && !take_disk(reader, group, CONFIG_CD, group + 2, error))
+			return false;
+	}
+	return true;
+}
+
+static bool check_together(const struct reader *reader, GError **error)
+{
+	struct machine_config *config = reader->config;
+	uint64_t needed = config_default_vram(config);
+
+	if (!config->vram)
+		config->vram = needed;
+	if ((uint64_t)config->display_width * config->display_height * 4 > config->vram)
+		return fail_key(reader, "display", "vram", error, "%u MiB is too little for %ux%u; allowed is what holds "
+				"it at 4 bytes a pixel, such as %u", (unsigned)(config->vram >> 20),
+				config->display_width, config->display_height, (unsigned)(needed >> 20));
+	if (config->initrd && !config->kernel)
+		return fail_key(reader, "kernel", "initrd", error, "it needs the key kernel beside it");
+	if (config->command_line && !config->kernel)
+		return fail_key(reader, "kernel", "command-line", error, "it needs the key kernel beside it");
+	return true;
+}
+
+static bool fail_read(const char *path, const char *folder, int code, GError **error)
+{
+	const char *advice;
+
+	if (code == ENOENT && !g_file_test(folder, G_FILE_TEST_EXISTS))
+		advice = "There is no such folder; check the name of the machine";
+	else if (code == ENOTDIR)
+		advice = "A machine is a folder; name the folder, not a file";
+	else if (code == ENOENT)
+		advice = "The folder is no machine; create the file, a line [machine] in it is enough";
+	else if (code == EACCES)
+		advice = "You may not read it; change its owner or permissions";
+	else
+		advice = "Check the file system that it is on";
+	g_set_error(error, G_FILE_ERROR, (int)g_file_error_from_errno(code), "Cannot read %s: %s. %s", path,
+		    g_strerror(code), advice);
+	return false;
+}
+
+static bool read_text(struct reader *reader, GError **error)
+{
+	/* Not to wait for ever on a FIFO. */
+	int fd = open(reader->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat status;
+	ssize_t got;
+
+	if (fd < 0 || fstat(fd, &status) < 0) {
+		int code = errno;
+
+		if (fd >= 0)
+			close(fd);
+		return fail_read(reader->path, reader->config->folder, code, error);
+	}
+	if (!S_ISREG(status.st_mode) || status.st_size > FILE_SIZE_MAX) {
+		close(fd);
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s is not a machine's configuration: it must be a "
+			    "regular file of at most %d KiB", reader->path, FILE_SIZE_MAX >> 10);
+		return false;
+	}
+	reader->text = g_malloc0((gsize)status.st_size + 1);
+	do {
+		got = read(fd, reader->text + reader->size, (gsize)status.st_size - reader->size);
+		reader->size += got > 0 ? (gsize)got : 0;
+	} while (got > 0 || (got < 0 && errno == EINTR));
+	if (got < 0)
+		fail_read(reader->path, reader->config->folder, errno, error);
+	close(fd);
+	return got == 0;
+}
+
+static bool parse(struct reader *reader, GError **error)
+{
+	struct machine_config *config = reader->config;
+	g_autoptr(GError) reason = NULL;
+
+	if (!read_text(reader, error) || !check_syntax(reader, error))
+		return false;
+	if (reader->size && !g_key_file_load_from_data(config->file, reader->text, reader->size,
+						       G_KEY_FILE_KEEP_COMMENTS, &reason)) {
+		g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_PARSE, "%s: %s", reader->path, reason->message);
+		return false;
+	}
+	for (unsigned i = 0; i < config_machine_key_count; i++)
+		if (!take_key(reader, config_machine_keys[i].group, &config_machine_keys[i], config, error))
+			return false;
+	return take_disks(reader, error) && check_together(reader, error);
+}
+
+struct machine_config *machine_config_load(const char *folder, GError **error)
+{
+	struct machine_config *config = g_new0(struct machine_config, 1);
+	struct reader reader = { .config = config };
+	bool ok;
+
+	config->folder = g_canonicalize_filename(folder, NULL);
+	config->file = g_key_file_new();
+	config_set_defaults(config);
+	reader.path = g_build_filename(config->folder, CONFIG_FILE_NAME, NULL);
+	ok = parse(&reader, error);
+	g_free(reader.path);
+	g_free(reader.text);
+	if (!ok) {
+		machine_config_free(config);
+		return NULL;
+	}
+	if (!config->uuid)
+		config->uuid = config_derive_uuid(config->folder);
+	if (!config->mac)
+		config->mac = config_derive_mac(config->uuid);
+	return config;
+}
