@@ -157,6 +157,15 @@ static void count_entry(struct qcow2_check *check, struct qcow2_entry entry)
 	check->last_host = host;
 }
 
+/* Returns what the entry is without bits that must not be set. */
+static uint64_t without_reserved(struct qcow2_check *check, uint64_t entry)
+{
+	uint64_t reserved = entry & QCOW2_COMPRESSED ? QCOW2_COPIED : QCOW2_L2_RESERVED;
+
+	check->mapping_errors += (entry & reserved) != 0;
+	return entry & ~reserved;
+}
+
 static void walk_l2(struct qcow2_check *check, uint64_t offset, bool active)
 {
 	struct qcow2 *image = check->image;
@@ -172,6 +181,11 @@ static void walk_l2(struct qcow2_check *check, uint64_t offset, bool active)
 
 		if (!entry.entry && !entry.bitmap)
 			continue;
+		entry.entry = without_reserved(check, entry.entry);
+		if (check->fix_mapping && entry.entry != qcow2_get64(table + at)) {
+			qcow2_put64(table + at, entry.entry);
+			changed = true;
+		}
 		if (entry_valid(check, entry, 0)) {
 			if (active)
 				count_entry(check, entry);
@@ -193,7 +207,7 @@ static bool walk_l1_entry(struct qcow2_check *check, uint64_t entry, GHashTable 
 	uint64_t offset = entry & QCOW2_OFFSET_MASK;
 
 	if (!offset)
-		return true;
+		return !(entry & QCOW2_COPIED);
 	if (offset & (image->cluster_size - 1) || !mark(check, offset, image->cluster_size))
 		return false;
 	if (!g_hash_table_add(seen, g_memdup2(&offset, sizeof offset)))
@@ -211,10 +225,15 @@ static void walk_l1(struct qcow2_check *check, uint64_t offset, uint64_t *l1, ui
 	if (entries && !mark(check, offset, entries * 8))
 		check->mapping_errors++;
 	for (uint64_t i = 0; i < entries && !check->error; i++) {
+		if (l1[i] & QCOW2_L1_RESERVED) {
+			check->mapping_errors++;
+			changed |= check->fix_mapping;
+			l1[i] &= check->fix_mapping ? ~QCOW2_L1_RESERVED : UINT64_MAX;
+		}
 		if (walk_l1_entry(check, l1[i], seen, active))
 			continue;
 		check->mapping_errors++;
-		changed = check->fix_mapping;
+		changed |= check->fix_mapping;
 		l1[i] = check->fix_mapping ? 0 : l1[i];
 	}
 	if (changed && !check->error)
@@ -246,6 +265,8 @@ static void walk_snapshots(struct qcow2_check *check)
 		const struct qcow2_snapshot *snapshot = &table->snapshots[i];
 		g_autofree uint64_t *l1 = g_new0(uint64_t, snapshot->l1_size + 1ull);
 
+		/* The specification, "Snapshots": version 3 must say how large the disk was. */
+		check->mapping_errors += image->header.version >= 3 && snapshot->extra_length < 16;
 		if (!spend(check, snapshot->l1_size * 8ull))
 			break;
 		check->error = qcow2_read_table(image, snapshot->l1_table_offset, l1, snapshot->l1_size);
@@ -310,6 +331,7 @@ static void walk_refcounts(struct qcow2_check *check)
 	for (uint64_t i = 0; i < image->refcount_table_size && !check->error; i++) {
 		uint64_t block = image->refcount_table[i] & QCOW2_REFTABLE_MASK;
 
+		check->rebuild |= (image->refcount_table[i] & QCOW2_REFTABLE_RESERVED) != 0;
 		if (block && (block & (image->cluster_size - 1) || !mark(check, block, image->cluster_size)))
 			check->rebuild = true;
 	}

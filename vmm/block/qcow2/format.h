@@ -26,6 +26,9 @@
 
 #define QCOW2_OFFSET_MASK 0x00fffffffffffe00ull
 #define QCOW2_REFTABLE_MASK 0xfffffffffffffe00ull
+#define QCOW2_L1_RESERVED 0x7f000000000001ffull
+#define QCOW2_L2_RESERVED 0x3f000000000001feull /* not of compressed clusters */
+#define QCOW2_REFTABLE_RESERVED 0x1ffull
 #define QCOW2_COPIED (1ull << 63)
 #define QCOW2_COMPRESSED (1ull << 62)
 #define QCOW2_ZERO 1ull

@@ -162,6 +162,9 @@ static void decrease(struct qcow2 *image, struct qcow2_page *page)
 	if (count == 1) {
 		qcow2_cache_drop(image, cluster << image->cluster_bits, image->cluster_size);
 		image->scan = MIN(image->scan, cluster);
+		/* Whoever takes it next does not share it with compressed clusters. */
+		if (image->pack_end == (cluster + 1) << image->cluster_bits)
+			image->pack_offset = image->pack_end = 0;
 	}
 	advance(image, 1);
 }
