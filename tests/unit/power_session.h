@@ -336,13 +336,18 @@ static void write_packed(struct session *session)
 	struct qcow2 *image = qcow2_from_block(session->block);
 	unsigned cluster = (unsigned)(image->cluster_size / 512), clusters = sectors_of(session->block) / cluster;
 	g_autofree uint64_t *buffer = g_malloc(image->cluster_size);
+	g_autofree uint8_t *packed = g_malloc(image->cluster_size);
 
 	for (unsigned i = 0; i < 6 && clusters && !image->external; i++) {
 		guint index = add_operation(session, choose(session, 0, clusters) * cluster, cluster, false);
 		struct operation *operation = operation_at(session, index);
 
+		size_t length;
+
 		fill_values(session, operation, buffer);
-		g_assert_cmpint(qcow2_write_packed(image, operation->start * 512ull, (uint8_t *)buffer), ==, 0);
+		length = qcow2_pack(image, (uint8_t *)buffer, packed, image->cluster_size - 1);
+		g_assert_cmpuint(length, >, 0);
+		g_assert_cmpint(qcow2_write_packed(image, operation->start * 512ull, packed, length), ==, 0);
 		complete(session, operation);
 	}
 }

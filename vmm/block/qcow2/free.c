@@ -129,6 +129,15 @@ static void punched(struct engine_io *io, int error)
 	work(image);
 }
 
+/* No more compressed clusters go where nothing is kept any longer, or something else will be. */
+static void leave_pack(struct qcow2 *image, uint64_t cluster, uint64_t count)
+{
+	uint64_t end = image->pack_end >> image->cluster_bits;
+
+	if (end > cluster && end <= cluster + count)
+		image->pack_offset = image->pack_end = 0;
+}
+
 static bool punch(struct qcow2 *image, const struct qcow2_page *page)
 {
 	const struct qcow2_free *range = current(image);
@@ -139,6 +148,7 @@ static bool punch(struct qcow2 *image, const struct qcow2_page *page)
 		count++;
 	if (count << image->cluster_bits < PUNCH_MIN || image->file.no_punch)
 		return false;
+	leave_pack(image, range->cluster, count);
 	io = engine_io_new(image->engine);
 	io->operation = BLOCK_DISCARD;
 	io->file = &image->file;
@@ -162,9 +172,7 @@ static void decrease(struct qcow2 *image, struct qcow2_page *page)
 	if (count == 1) {
 		qcow2_cache_drop(image, cluster << image->cluster_bits, image->cluster_size);
 		image->scan = MIN(image->scan, cluster);
-		/* Whoever takes it next does not share it with compressed clusters. */
-		if (image->pack_end == (cluster + 1) << image->cluster_bits)
-			image->pack_offset = image->pack_end = 0;
+		leave_pack(image, cluster, 1);
 	}
 	advance(image, 1);
 }
