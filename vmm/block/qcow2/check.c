@@ -208,7 +208,8 @@ static bool walk_l1_entry(struct qcow2_check *check, uint64_t entry, GHashTable 
 
 	if (!offset)
 		return !(entry & QCOW2_COPIED);
-	if (offset & (image->cluster_size - 1) || !mark(check, offset, image->cluster_size))
+	if (offset & (image->cluster_size - 1) || qcow2_overlaps(image, offset, image->cluster_size) ||
+	    !mark(check, offset, image->cluster_size))
 		return false;
 	if (!g_hash_table_add(seen, g_memdup2(&offset, sizeof offset)))
 		return false;
@@ -220,21 +221,23 @@ static void walk_l1(struct qcow2_check *check, uint64_t offset, uint64_t *l1, ui
 {
 	struct qcow2 *image = check->image;
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
-	bool changed = false;
+	bool apart = !(active ? qcow2_overlaps_fixed : qcow2_overlaps)(image, offset, entries * 8);
+	bool fix = check->fix_mapping && apart, changed = false;
 
-	if (entries && !mark(check, offset, entries * 8))
+	/* Mending a table that lies in another structure would destroy that one. */
+	if (entries && (!apart || !mark(check, offset, entries * 8)))
 		check->mapping_errors++;
 	for (uint64_t i = 0; i < entries && !check->error; i++) {
 		if (l1[i] & QCOW2_L1_RESERVED) {
 			check->mapping_errors++;
-			changed |= check->fix_mapping;
-			l1[i] &= check->fix_mapping ? ~QCOW2_L1_RESERVED : UINT64_MAX;
+			changed |= fix;
+			l1[i] &= fix ? ~QCOW2_L1_RESERVED : UINT64_MAX;
 		}
 		if (walk_l1_entry(check, l1[i], seen, active))
 			continue;
 		check->mapping_errors++;
-		changed |= check->fix_mapping;
-		l1[i] = check->fix_mapping ? 0 : l1[i];
+		changed |= fix;
+		l1[i] = fix ? 0 : l1[i];
 	}
 	if (changed && !check->error)
 		check->error = qcow2_write_table(image, offset, l1, entries);

@@ -136,14 +136,21 @@ static bool ranges_overlap(uint64_t a, uint64_t a_length, uint64_t b, uint64_t b
 	return a < b + b_length && b < a + a_length;
 }
 
-bool qcow2_overlaps(const struct qcow2 *image, uint64_t offset, uint64_t length)
+bool qcow2_overlaps_fixed(const struct qcow2 *image, uint64_t offset, uint64_t length)
 {
 	const struct qcow2_header *header = &image->header;
 
 	return ranges_overlap(offset, length, 0, image->cluster_size) ||
-	       ranges_overlap(offset, length, header->l1_table_offset, header->l1_size * 8ull) ||
 	       ranges_overlap(offset, length, header->refcount_table_offset,
 			      (uint64_t)header->refcount_table_clusters << image->cluster_bits) ||
 	       (header->nb_snapshots && ranges_overlap(offset, length, header->snapshots_offset,
 						       image->cluster_size));
+}
+
+bool qcow2_overlaps(const struct qcow2 *image, uint64_t offset, uint64_t length)
+{
+	const struct qcow2_header *header = &image->header;
+
+	return ranges_overlap(offset, length, header->l1_table_offset, header->l1_size * 8ull) ||
+	       qcow2_overlaps_fixed(image, offset, length);
 }

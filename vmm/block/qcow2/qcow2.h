@@ -299,6 +299,8 @@ static inline uint64_t qcow2_host(const struct qcow2 *image, struct qcow2_entry 
 }
 /* The range overlaps a structure that is written whole: header, L1, refcount table, snapshot table. */
 bool qcow2_overlaps(const struct qcow2 *image, uint64_t offset, uint64_t length);
+/* The same without the L1 table. */
+bool qcow2_overlaps_fixed(const struct qcow2 *image, uint64_t offset, uint64_t length);
 
 /* --- Requests (op.c, read.c, write.c, zero.c) --- */
 
