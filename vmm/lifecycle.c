@@ -8,6 +8,7 @@
 #include "net/network.h"
 #include "storage/ahci.h"
 
+#define ROOM_SECONDS 1
 #define LOW_MEMORY_CLEARED 0x10000
 
 /* So many triple faults in so short a time are not an operating system's way to reboot. */
@@ -53,6 +54,16 @@ static void set_state(struct machine *machine, enum machine_state state, const c
 		g_cond_broadcast(&machine->stopped);
 }
 
+/* A full disk is the one trouble that ends without the user's word. */
+static gboolean look_for_room(gpointer data)
+{
+	struct machine *machine = data;
+
+	if (machine->state == MACHINE_TROUBLE && ahci_has_room(machine->ahci))
+		machine_mend(machine, true);
+	return G_SOURCE_CONTINUE;
+}
+
 static void halt(struct machine *machine)
 {
 	kvm_pause(&machine->kvm);
@@ -63,8 +74,16 @@ static void halt(struct machine *machine)
 		network_set_paused(machine->network, true);
 }
 
+static void watch_room(struct machine *machine, bool on)
+{
+	if (machine->room_watch)
+		loop_remove(machine->room_watch);
+	machine->room_watch = on ? loop_every(&machine->vm.loop, ROOM_SECONDS, look_for_room, machine) : NULL;
+}
+
 static void run(struct machine *machine)
 {
+	watch_room(machine, false);
 	clock_start(&machine->vm.clock);
 	if (machine->network)
 		network_set_paused(machine->network, false);
@@ -195,6 +214,7 @@ void machine_stop(struct machine *machine)
 	if (machine->state == MACHINE_STOPPED)
 		return;
 	halt(machine);
+	watch_room(machine, false);
 	set_state(machine, MACHINE_STOPPED, NULL);
 }
 
@@ -212,6 +232,7 @@ static void carry_out_requests(void *data)
 	} else if (machine->pause_requested) {
 		machine->pause_requested = false;
 		halt(machine);
+		watch_room(machine, machine->pause_state == MACHINE_TROUBLE);
 		set_state(machine, machine->pause_state, message);
 	}
 }
@@ -328,6 +349,7 @@ void machine_init_lifecycle(struct machine *machine)
 
 void machine_finish_lifecycle(struct machine *machine)
 {
+	watch_room(machine, false);
 	g_ptr_array_free(machine->listeners, TRUE);
 	g_cond_clear(&machine->stopped);
 	g_free(machine->message);

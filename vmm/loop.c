@@ -103,6 +103,15 @@ GSource *loop_watch(struct loop *loop, int fd, GIOCondition condition, GUnixFDSo
 	return source;
 }
 
+GSource *loop_every(struct loop *loop, unsigned seconds, GSourceFunc call, void *data)
+{
+	GSource *source = g_timeout_source_new_seconds(seconds);
+
+	g_source_set_callback(source, call, data, NULL);
+	g_source_attach(source, loop->context);
+	return source;
+}
+
 void loop_remove(GSource *source)
 {
 	g_source_destroy(source);

@@ -31,4 +31,6 @@ void loop_call(struct loop *loop, void (*call)(void *data), void *data);
  * and ends it with loop_remove().
  */
 GSource *loop_watch(struct loop *loop, int fd, GIOCondition condition, GUnixFDSourceFunc call, void *data);
+/* Likewise, once in so many seconds. */
+GSource *loop_every(struct loop *loop, unsigned seconds, GSourceFunc call, void *data);
 void loop_remove(GSource *source);

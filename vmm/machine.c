@@ -130,6 +130,7 @@ static bool attach_disk(struct machine *machine, unsigned port, const struct con
 		.format = disk_format(disk),
 		.read_only = disk->read_only,
 		.cache = disk->cache_none ? BLOCK_CACHE_NONE : BLOCK_CACHE_WRITEBACK,
+		.report_errors = disk->report_errors,
 	};
 	struct ahci_disk_options drive = { .serial = disk->serial, .ssd = disk->ssd };
 	struct block *block = block_open(&options, error);

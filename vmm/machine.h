@@ -83,6 +83,7 @@ struct machine {
 	bool reset_requested, poweroff_requested, pause_requested;
 	enum machine_state pause_state;
 	char *pause_message;
+	GSource *room_watch; /* in trouble: looks whether the host's disk has room again */
 	uint64_t triple_faults[3]; /* guest times of the latest, newest first; 0: none */
 };
 

@@ -118,7 +118,7 @@ static void test_everything(struct folder *folder, gconstpointer unused)
 		"[display]\nvram=64\nwidth=1920\nheight=1080\n"
 		"[serial]\nmode=socket\n"
 		"[sound]\ndevice=hda\nbackend=null\nmicrophone=true\n"
-		"[disk0]\npath=disks/system.img\nformat=qcow2\nread-only=true\ncache=none\nssd=false\nserial=ORIEL 1\n"
+		"[disk0]\npath=disks/system.img\nformat=qcow2\nread-only=true\ncache=none\nerrors=report\nssd=false\nserial=ORIEL 1\n"
 		"[cd3]\n"
 		"[cd5]\npath=/isos/install.iso\n"
 		"[firmware]\nbios=/b.bin\nvga-rom=v.bin\nlog=true\n"
@@ -145,6 +145,7 @@ static void test_everything(struct folder *folder, gconstpointer unused)
 	g_assert_cmpint(config->disks[0].kind, ==, CONFIG_DISK);
 	g_assert_cmpint(config->disks[0].format, ==, CONFIG_FORMAT_QCOW2);
 	g_assert_true(config->disks[0].read_only && config->disks[0].cache_none && !config->disks[0].ssd);
+	g_assert_true(config->disks[0].report_errors);
 	g_assert_cmpstr(config->disks[0].serial, ==, "ORIEL 1");
 	g_assert_cmpstr(path, ==, expected);
 	g_assert_cmpint(config->disks[3].kind, ==, CONFIG_CD);
@@ -197,6 +198,7 @@ static void test_broken(struct folder *folder, gconstpointer unused)
 		{ "[disk1]\nssd=true\n", "line 1:", { "[disk1]", "path" } },
 		{ "[disk1]\npath=a\n\n[cd1]\n", "line 4:", { "[cd1]", "already taken by [disk1]" } },
 		{ "[disk1]\npath=a\ncache=unsafe\n", "line 3:", { "writeback, none" } },
+		{ "[disk1]\npath=a\nerrors=stop\n", "line 3:", { "pause, report" } },
 		{ "[disk1]\npath=a\nserial=123456789012345678901\n", "line 3:", { "serial", "20" } },
 		{ "[disk1]\npath=a\nserial=Größe\n", "line 3:", { "ASCII" } },
 		{ "[cd1]\nread-only=false\n", "line 2:", { "always read-only" } },
@@ -314,7 +316,7 @@ static void test_save_every_field(struct folder *folder, gconstpointer unused)
 	config->kernel = g_strdup("k");
 	config->has_disk[2] = true;
 	config->disks[2] = (struct config_disk){ .path = g_strdup("d"), .format = CONFIG_FORMAT_RAW,
-		.read_only = true, .cache_none = true, .serial = g_strdup("S 1") };
+		.read_only = true, .cache_none = true, .report_errors = true, .serial = g_strdup("S 1") };
 	config->has_disk[4] = true;
 	config->disks[4] = (struct config_disk){ .kind = CONFIG_CD, .read_only = true };
 	save(config);
@@ -327,6 +329,7 @@ static void test_save_every_field(struct folder *folder, gconstpointer unused)
 	g_assert_cmpuint(config->display_height, ==, 900);
 	g_assert_cmpstr(config->kernel, ==, "k");
 	g_assert_true(config->has_disk[2] && config->disks[2].read_only && config->disks[2].cache_none);
+	g_assert_true(config->disks[2].report_errors);
 	g_assert_cmpint(config->disks[2].format, ==, CONFIG_FORMAT_RAW);
 	g_assert_false(config->disks[2].ssd);
 	g_assert_cmpstr(config->disks[2].serial, ==, "S 1");

@@ -33,6 +33,7 @@ struct block *block_open(const struct block_options *options, GError **error)
 	block->driver = find_driver(options);
 	block->path = g_strdup(options->path);
 	block->read_only = options->read_only;
+	block->report_errors = options->report_errors;
 	block->finished_tail = &block->finished;
 	block->troubled_tail = &block->troubled;
 	block->engine = options->engine ? options->engine : engine_new(options->no_io_uring, error);
@@ -111,7 +112,7 @@ static struct block_request *pop(struct block_request **head, struct block_reque
 	return request;
 }
 
-/* NULL if the guest should hear of the error, because the user can do nothing about it. */
+/* NULL if there is nothing that the user could mend. */
 static char *trouble_message(const struct block *block, const struct block_request *request, int error)
 {
 	const char *path = block->path;
@@ -134,25 +135,53 @@ static char *trouble_message(const struct block *block, const struct block_reque
 	case ENOTCONN:
 		return g_strdup_printf("The disk that holds %s went away (%s). Connect it again, then go on", path,
 				       g_strerror(error));
+	case ENOLINK:
+		return g_strdup_printf("%s was moved away, or another file put in its place, while the machine uses "
+				       "it. Move it back, then go on", path);
+	case EUCLEAN:
+		return g_strdup_printf("%s is damaged; the log tells how. Stop the machine, and repair the image (oriel "
+				       "disk check --repair) or restore it from a backup", path);
 	case EIO:
-		/* A flush that is tried again after an error succeeds without having saved anything. */
-		if (request->operation != BLOCK_WRITE)
-			return NULL;
-		return g_strdup_printf("The host could not write to %s (%s). Check its disk, then go on", path,
+		return g_strdup_printf("The host could not %s %s (%s). Check its disk, then go on",
+				       request->operation == BLOCK_READ ? "read" : "write to", path,
 				       g_strerror(error));
 	default:
 		return NULL;
 	}
 }
 
+/* Whether the user is not to be asked, who has chosen so, or can do nothing about it. */
+static bool guest_hears(const struct block *block, const struct block_request *request)
+{
+	switch (request->error) {
+	case EIO:
+		/* A flush that is tried again after an error succeeds without having saved anything. */
+		return block->report_errors || request->operation == BLOCK_FLUSH;
+	case EUCLEAN:
+		return block->report_errors || block->damage_known;
+	case ENODEV:
+	case ENXIO:
+	case ENOMEDIUM:
+	case ESTALE:
+	case ENOTCONN:
+		return block->report_errors;
+	default:
+		return false;
+	}
+}
+
 static bool keep_troubled(struct block *block, struct block_request *request)
 {
 	int error = request->error;
-	g_autofree char *message = block->trouble ? trouble_message(block, request, error) : NULL;
+	bool ask = block->trouble && !request->given_up && !guest_hears(block, request);
+	g_autofree char *message = ask ? trouble_message(block, request, error) : NULL;
 	bool first = !block->troubled;
+	uint64_t margin;
 
-	if (!message || request->given_up)
+	if (!message)
 		return false;
+	if (error == ENOSPC)
+		block->room = block->driver->room(block, &margin);
 	append(&block->troubled_tail, request);
 	if (first)
 		block->trouble(block, error, message, block->trouble_opaque);
@@ -332,9 +361,31 @@ void block_cancel(struct block *block)
 	}
 }
 
+bool block_has_room(struct block *block)
+{
+	uint64_t margin, room;
+
+	for (const struct block_request *request = block->troubled; request; request = request->next) {
+		if (request->error != ENOSPC)
+			continue;
+		room = block->driver->room(block, &margin);
+		return room > block->room && room - block->room >= margin;
+	}
+	return false;
+}
+
 void block_fail(struct block *block)
 {
-	for (const struct block_request *request = block->troubled; request; request = request->next)
-		block->check_off |= request->error == ENOENT || request->error == ENODATA;
-	block_cancel(block);
+	bool moved = false;
+
+	for (const struct block_request *request = block->troubled; request; request = request->next) {
+		moved |= request->error == ENOLINK;
+		block->check_off |= moved || request->error == ENOENT || request->error == ENODATA;
+		block->damage_known |= request->error == EUCLEAN;
+	}
+	/* Nothing is wrong with a file that is elsewhere. */
+	if (moved)
+		block_retry(block);
+	else
+		block_cancel(block);
 }

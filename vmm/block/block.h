@@ -65,6 +65,7 @@ struct block_options {
 	bool read_only;
 	bool optical; /* 2048-byte sectors; an empty file is refused with a message about discs */
 	enum block_cache cache;
+	bool report_errors; /* of I/O: to the guest without asking the user (block_set_trouble_handler()) */
 	bool no_io_uring; /* use the thread pool even where io_uring works */
 	struct engine *engine; /* NULL, or instead of both; freed with the block, or when opening fails */
 };
@@ -101,14 +102,17 @@ void block_drain(struct block *block);
 
 /*
  * Called (from block_poll) when the host cannot do a request for a reason that the user can mend: the disk is full,
- * or the file went away or shrank. The request is kept; block_retry() submits it again, block_fail() finishes it with
- * its error (call block_poll() after either). Without a handler the request just fails.
+ * the file went away or shrank, or (unless report_errors) there was an I/O error. The request is kept; block_retry()
+ * submits it again, block_fail() finishes it with its error (call block_poll() after either). Without a handler the
+ * request just fails.
  *
- * block_fail() is the user's answer: he is not asked again about a file that went away. block_cancel() is for a
- * request that nobody waits for any longer.
+ * block_fail() is the user's answer: he is not asked again about a file that went away (and one that was only moved
+ * is used on, where it is). block_cancel() is for a request that nobody waits for any longer.
  */
 void block_set_trouble_handler(struct block *block, void (*trouble)(struct block *block, int error,
 				const char *message, void *opaque), void *opaque);
 void block_retry(struct block *block);
+/* Requests are kept because the host's disk was full, and now it has room: time for block_retry(). */
+bool block_has_room(struct block *block);
 void block_fail(struct block *block);
 void block_cancel(struct block *block);

@@ -27,8 +27,10 @@ struct engine_file {
 /* Opens, checks and locks; the error says what is wrong and what to do. */
 bool engine_file_open(struct engine_file *file, const struct block_options *options, GError **error);
 void engine_file_close(struct engine_file *file);
-/* 0, ENOENT: deleted, ENODATA: shorter than when it was opened. */
+/* 0, ENOENT: deleted, ENODATA: shorter than when it was opened, ENOLINK: no longer where it was. */
 int engine_file_check(const struct engine_file *file);
+/* Bytes that the host's disk has left for it, and how many more make a difference; 0: not known. */
+uint64_t engine_file_room(const struct engine_file *file, uint64_t *margin);
 /* Takes up the file that was put where the deleted one was, if it can be the same. */
 void engine_file_recover(struct engine *engine, struct engine_file *file);
 /* Locks as QEMU's raw driver does, so that either notices the other. */
@@ -148,6 +150,8 @@ struct block_driver {
 	void (*submit)(struct block *block, struct block_request *request);
 	/* 0, or the errno value of something that happened to the image's files; called about once a second. */
 	int (*check)(struct block *block);
+	/* As engine_file_room(), of the file that grows. */
+	uint64_t (*room)(struct block *block, uint64_t *margin);
 	/* The user asked to try again: takes up a file that was put back. Nothing is in flight. */
 	void (*recover)(struct block *block);
 };
@@ -167,6 +171,9 @@ struct block {
 	uint64_t batch_time; /* when the batch being collected began, 0: none */
 	uint64_t checked;
 	bool check_off; /* the user chose to go on */
+	bool report_errors; /* the guest hears of I/O errors, not the user */
+	bool damage_known;  /* the user chose to go on with a damaged image */
+	uint64_t room;      /* on the host's disk when it was full */
 	struct block_request *finished, **finished_tail; /* for block_poll() */
 	struct block_request *troubled, **troubled_tail;
 	void (*trouble)(struct block *block, int error, const char *message, void *opaque);

@@ -7,11 +7,15 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define DIRECT_ALIGN 4096
 #define LOCK_TRIES 20
 #define LOCK_PAUSE 10000 /* us */
+/* So much more room than there was, or this part of a small file system, is worth another try. */
+#define ROOM_MARGIN (64ull << 20)
+#define ROOM_MARGIN_PART 16
 
 /*
  * QEMU's raw driver takes shared locks on byte 100 + p for every permission p that it uses and on byte 200 + p for
@@ -213,13 +217,28 @@ void engine_file_close(struct engine_file *file)
 
 int engine_file_check(const struct engine_file *file)
 {
-	struct stat status;
+	struct stat status, named;
 
 	if (file->device || fstat(file->fd, &status) < 0)
 		return 0;
 	if (status.st_nlink == 0)
 		return ENOENT;
-	return (uint64_t)status.st_size < file->length ? ENODATA : 0;
+	if ((uint64_t)status.st_size < file->length)
+		return ENODATA;
+	/* Where the file is now is not known to anybody who opens it by its name. */
+	if (stat(file->path, &named) < 0)
+		return errno == ENOENT || errno == ENOTDIR ? ENOLINK : 0;
+	return named.st_dev == status.st_dev && named.st_ino == status.st_ino ? 0 : ENOLINK;
+}
+
+uint64_t engine_file_room(const struct engine_file *file, uint64_t *margin)
+{
+	struct statvfs status;
+
+	if (file->device || fstatvfs(file->fd, &status) < 0)
+		return 0;
+	*margin = MIN(ROOM_MARGIN, (uint64_t)status.f_blocks * status.f_frsize / ROOM_MARGIN_PART);
+	return (uint64_t)status.f_bavail * status.f_frsize;
 }
 
 void engine_file_recover(struct engine *engine, struct engine_file *file)
@@ -228,14 +247,15 @@ void engine_file_recover(struct engine *engine, struct engine_file *file)
 	struct block_options options = { .path = file->path, .read_only = file->read_only,
 					 .cache = file->direct ? BLOCK_CACHE_NONE : BLOCK_CACHE_WRITEBACK };
 	struct engine_file found;
+	struct stat status;
 
-	if (engine_file_check(file) != ENOENT)
+	if (engine_file_check(file) != ENOENT || fstat(file->fd, &status) < 0)
 		return;
 	if (!engine_file_open(&found, &options, &error)) {
 		g_message("block: %s", error->message);
 		return;
 	}
-	if (found.length != file->length) {
+	if (found.length != (uint64_t)status.st_size) {
 		g_message("block: %s was replaced by a file of another size, which cannot be the same disk",
 			  found.path);
 		engine_file_close(&found);

@@ -62,6 +62,13 @@ static int raw_check(struct block *block)
 	return engine_file_check(&raw->file);
 }
 
+static uint64_t raw_room(struct block *block, uint64_t *margin)
+{
+	struct raw *raw = block->image;
+
+	return engine_file_room(&raw->file, margin);
+}
+
 static void raw_recover(struct block *block)
 {
 	struct raw *raw = block->image;
@@ -75,5 +82,6 @@ const struct block_driver block_driver_raw = {
 	.close = raw_close,
 	.submit = raw_submit,
 	.check = raw_check,
+	.room = raw_room,
 	.recover = raw_recover,
 };

@@ -8,7 +8,8 @@
  *	[serial]    mode=none|log|pty|socket
  *	[sound]     device=hda|none  backend=pulse|null  microphone=false|true
  *	[network]   device=e1000e|e1000|none  mode=nat|isolated  mac  link=true|false  forward=LIST  capture  tftp  boot-file
- *	[diskN]     path  format=auto|raw|qcow2  read-only=false|true  cache=writeback|none  ssd=true|false  serial
+ *	[diskN]     path  format=auto|raw|qcow2  read-only=false|true  cache=writeback|none
+ *	            errors=pause|report  ssd=true|false  serial
  *	[cdN]       path (without: an empty drive)  cache  serial
  *	[firmware]  bios  vga-rom  log=false|true
  *	[kernel]    kernel  initrd  command-line
@@ -43,6 +44,7 @@ struct config_disk {
 	enum config_format format;
 	bool read_only;
 	bool cache_none;
+	bool report_errors; /* of I/O on the host: to the guest, instead of pausing */
 	bool ssd; /* tell the guest that it does not rotate, and that it takes TRIM */
 	char *serial; /* NULL: derived */
 };

@@ -3,6 +3,7 @@
 
 static const char *const false_true[] = { "false", "true", NULL };
 static const char *const formats[] = { "auto", "raw", "qcow2", NULL };
+static const char *const error_answers[] = { "pause", "report", NULL };
 static const char *const cache_modes[] = { "writeback", "none", NULL };
 static const char *const boot_orders[] = { "disk", "cd", NULL };
 static const char *const serial_modes[] = { "none", "log", "pty", "socket", NULL };
@@ -52,6 +53,7 @@ const struct key config_disk_keys[] = {
 	{ NULL, "format", KEY_CHOICE, DISK_FIELD(format), .names = formats },
 	{ NULL, "read-only", KEY_BOOL, DISK_FIELD(read_only), .names = false_true },
 	{ NULL, "cache", KEY_BOOL, DISK_FIELD(cache_none), .names = cache_modes },
+	{ NULL, "errors", KEY_BOOL, DISK_FIELD(report_errors), .names = error_answers },
 	{ NULL, "ssd", KEY_BOOL, DISK_FIELD(ssd), .names = false_true },
 	{ NULL, "serial", KEY_SERIAL, DISK_FIELD(serial) },
 };

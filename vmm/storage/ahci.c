@@ -325,6 +325,14 @@ void ahci_retry(struct ahci *ahci)
 	restart(ahci);
 }
 
+bool ahci_has_room(struct ahci *ahci)
+{
+	for (unsigned i = 0; i < AHCI_PORTS; i++)
+		if (ahci->ports[i].block && block_has_room(ahci->ports[i].block))
+			return true;
+	return false;
+}
+
 void ahci_fail(struct ahci *ahci)
 {
 	for (unsigned i = 0; i < AHCI_PORTS; i++)

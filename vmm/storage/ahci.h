@@ -54,6 +54,8 @@ const char *ahci_disc(const struct ahci *ahci, unsigned port);
 /* After VM_REQUEST_PAUSE because of a disk's trouble: try the held requests again, or let the guest see the error. */
 void ahci_retry(struct ahci *ahci);
 void ahci_fail(struct ahci *ahci);
+/* Of all disks: block_has_room(). */
+bool ahci_has_room(struct ahci *ahci);
 /* Waits until the host has done all that was asked of it: before guest RAM is saved. vCPUs parked. */
 void ahci_drain(struct ahci *ahci);
 

@@ -201,10 +201,18 @@ static struct qcow2 *image_new(struct engine *engine, struct qcow2_cache *cache,
 	return image;
 }
 
+/* Reads of pages that nobody waits for any more, what a failed commit left, and the mark of a damaged image. */
+static void drain(const struct qcow2 *image)
+{
+	while (!engine_idle(image->engine))
+		engine_reap(image->engine, true);
+}
+
 static void image_free(struct qcow2 *image)
 {
 	struct qcow2_backing *backing = image->backing;
 
+	drain(image);
 	if (backing && backing->image) {
 		qcow2_close(backing->image);
 	} else if (backing) {
@@ -291,6 +299,10 @@ static bool repair(struct qcow2 *image, GError **error)
 	if (failure)
 		return REFUSE(error, "%s was not closed properly, and cannot be repaired: %s", image->file.path,
 			      g_strerror(failure));
+	if (result.corruptions)
+		return REFUSE(error,
+			      "%s was not closed properly, and has damage that cannot be repaired. Restore it from a "
+			      "backup, or make the disk read-only", image->file.path);
 	return true;
 }
 
@@ -340,9 +352,7 @@ int qcow2_close(struct qcow2 *image)
 {
 	int error = image->read_only ? 0 : qcow2_commit_sync(image);
 
-	/* Reads of pages that nobody waits for any more, and what a failed commit left. */
-	while (!engine_idle(image->engine))
-		engine_reap(image->engine, true);
+	drain(image);
 	if (!error && !image->read_only)
 		error = qcow2_session_leave(image);
 	if (error)
@@ -407,6 +417,9 @@ static void request_done(void *opaque, int error)
 	struct block_request *request = opaque;
 	struct qcow2 *image = request->block->image;
 
+	/* Not the host's fault, and nothing that another try would mend. */
+	if (error == EIO && image->corrupt)
+		error = EUCLEAN;
 	/* The data is stable by then; that it can be found is a matter of the tables. */
 	if (!error && request->operation == BLOCK_WRITE && request->force_unit_access && has_changes(image))
 		flush(image, request);
@@ -433,6 +446,15 @@ static int driver_check(struct block *block)
 	return error || !image->external ? error : engine_file_check(image->data);
 }
 
+/* Guest data and tables may grow on two disks: whatever got more room. */
+static uint64_t driver_room(struct block *block, uint64_t *margin)
+{
+	const struct qcow2 *image = block->image;
+	uint64_t other, room = engine_file_room(&image->file, margin);
+
+	return image->external ? room + engine_file_room(image->data, &other) : room;
+}
+
 static void driver_recover(struct block *block)
 {
 	struct qcow2 *image = block->image;
@@ -448,6 +470,7 @@ const struct block_driver block_driver_qcow2 = {
 	.close = driver_close,
 	.submit = driver_submit,
 	.check = driver_check,
+	.room = driver_room,
 	.recover = driver_recover,
 };
 
