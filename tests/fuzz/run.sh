@@ -16,7 +16,7 @@ fuzz() { # number, what it is, arguments
 	number=$1
 	what=$2
 	shift 2
-	if "$fuzzer" -max_len=100000 -timeout=30 -rss_limit_mb=1024 -malloc_limit_mb=512 \
+	if "$fuzzer" -max_len=100000 -timeout=120 -rss_limit_mb=1024 -malloc_limit_mb=512 \
 		-artifact_prefix="$found/" "$@" >"$folder/log" 2>&1; then
 		echo "ok $number $what"
 		grep -E "^#[0-9]+.DONE" "$folder/log" | sed 's/^/# /'

@@ -133,6 +133,7 @@ static void fix_l2_flags(struct qcow2_check *check, uint64_t offset, bool fix)
 static void flags(struct qcow2_check *check, bool fix)
 {
 	struct qcow2 *image = check->image;
+	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	bool wrong = false;
 
 	for (uint32_t i = 0; i < image->header.l1_size && !check->error; i++) {
@@ -146,7 +147,9 @@ static void flags(struct qcow2_check *check, bool fix)
 		wrong |= right != entry;
 		if (fix)
 			image->l1[i] = image->l1_disk[i] = right;
-		fix_l2_flags(check, offset, fix);
+		/* Once, even if a damaged table names it a million times. */
+		if (g_hash_table_add(seen, g_memdup2(&offset, sizeof offset)))
+			fix_l2_flags(check, offset, fix);
 	}
 	if (fix && wrong && !check->error)
 		check->error = qcow2_write_table(image, image->header.l1_table_offset, image->l1,
