@@ -7,6 +7,7 @@
  *   check SECTOR COUNT                    writes, reads back and compares
  *   high SECTOR COUNT                     the same by way of memory above 4 GiB; writes twice as many sectors
  *   flush                                 the disk's cache is written back
+ *   storm FIRST                           bursts of writes and trims from this number on; one line for each flush
  *   memory                                bytes of RAM
  *   animate WIDTH HEIGHT FRAMES           cycles; every pixel of each frame changes
  *   tone HERTZ MILLISECONDS               frames played (of 48000 a second)
@@ -138,6 +139,11 @@ static void run_flush(const char *text)
 	serial_write(disk_flush() ? "flush good\n" : "flush bad\n");
 }
 
+static void run_storm(const char *text)
+{
+	storm_run(text_parse(&text));
+}
+
 static void run_memory(const char *text)
 {
 	(void)text;
@@ -190,7 +196,7 @@ static const struct {
 	{ "ping", run_ping }, { "pio", run_pio }, { "mmio", run_mmio }, { "disk", run_disk_job },
 	{ "check", run_check }, { "high", run_high }, { "flush", run_flush }, { "memory", run_memory },
 	{ "animate", run_animate }, { "tone", run_tone }, { "blink", run_blink }, { "halt", run_halt },
-	{ "demo", run_demo },
+	{ "demo", run_demo }, { "storm", run_storm },
 };
 
 void bench_command(const char *line)

@@ -26,6 +26,7 @@
 #define PX_SACT 0x34
 #define PX_CI 0x38
 
+#define ATA_DATA_SET_MANAGEMENT 0x06
 #define ATA_FLUSH_EXT 0xEA
 #define ATA_IDENTIFY 0xEC
 #define ATA_READ_FPDMA 0x60
@@ -299,11 +300,61 @@ bool disk_check_high(uint64_t sector, uint32_t count)
 	       transfer(false, sector + count, bytes, BUFFERS + BUFFER_SIZE) && compare(bytes);
 }
 
+/* A command that is not queued. */
+static bool run_prepared(void)
+{
+	pending = 0;
+	store(disk.port + PX_CI, 1);
+	while (!failed() && load(disk.port + PX_CI)) {
+		idle();
+		pending = 0;
+	}
+	return !failed();
+}
+
 bool disk_flush(void)
 {
 	if (!disk.port)
 		return false;
 	prepare(0, false, ATA_FLUSH_EXT, 0, 0);
-	store(disk.port + PX_CI, 1);
-	return done(disk.port + PX_CI);
+	return run_prepared();
+}
+
+uint64_t *disk_buffer(uint32_t slot)
+{
+	return (uint64_t *)(BUFFERS + (uint64_t)slot * BUFFER_SIZE);
+}
+
+void disk_prepare_write(uint32_t slot, uint64_t sector, uint32_t count, bool write_through)
+{
+	prepare(slot, true, ATA_WRITE_FPDMA, sector, count * 512);
+	if (write_through)
+		((uint8_t *)(COMMAND_TABLES + slot * 256))[7] |= 0x80;
+}
+
+bool disk_run_queued(uint32_t slots)
+{
+	if (!disk.port)
+		return false;
+	store(disk.port + PX_SACT, slots);
+	pending = 0;
+	store(disk.port + PX_CI, slots);
+	while (!failed() && (load(disk.port + PX_SACT) | load(disk.port + PX_CI))) {
+		idle();
+		pending = 0;
+	}
+	return !failed();
+}
+
+bool disk_trim(uint64_t sector, uint32_t count)
+{
+	uint64_t *range = disk_buffer(0);
+	uint8_t *table = (uint8_t *)COMMAND_TABLES;
+
+	memset(range, 0, 512);
+	range[0] = sector | (uint64_t)count << 48;
+	prepare(0, true, ATA_DATA_SET_MANAGEMENT, 0, 512);
+	table[3] = 1; /* TRIM */
+	table[12] = 1;
+	return run_prepared();
 }

@@ -109,6 +109,15 @@ bool disk_check(uint64_t sector, uint32_t count);
 bool disk_check_high(uint64_t sector, uint32_t count);
 /* False if the disk reports an error. */
 bool disk_flush(void);
+/* 1 MiB, of each of 32 slots; then a queued write from there, which does not begin yet. */
+uint64_t *disk_buffer(uint32_t slot);
+void disk_prepare_write(uint32_t slot, uint64_t sector, uint32_t count, bool write_through);
+/* Begins what was prepared in these slots (a bit each), and waits for all; false if the disk reports an error. */
+bool disk_run_queued(uint32_t slots);
+bool disk_trim(uint64_t sector, uint32_t count);
+
+/* storm.c: writes, trims and flushes without an end; tells each burst's number once it was flushed */
+void storm_run(uint64_t burst);
 
 /* ways_out.c: false if there is no such way */
 bool way_out(const char *name);
