@@ -38,10 +38,8 @@ static void question_answered(GtkDialog *dialog, int response, gpointer data)
 static void ask_name(OrielWindow *window, OrielMachine *machine, const char *title, const char *button,
 		     const char *text, void (*answered)(OrielWindow *, OrielMachine *, const char *))
 {
-	GtkWidget *dialog = gtk_dialog_new_with_buttons(title, GTK_WINDOW(window), GTK_DIALOG_MODAL |
-							GTK_DIALOG_USE_HEADER_BAR | GTK_DIALOG_DESTROY_WITH_PARENT,
-							_("_Cancel"), GTK_RESPONSE_CANCEL, button, GTK_RESPONSE_OK,
-							NULL);
+	GtkWidget *dialog = gtk_message_dialog_new(GTK_WINDOW(window), GTK_DIALOG_MODAL | GTK_DIALOG_DESTROY_WITH_PARENT,
+						   GTK_MESSAGE_OTHER, GTK_BUTTONS_NONE, "%s", title);
 	GtkWidget *box = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 12), *entry = gtk_entry_new();
 	GtkWidget *label = gtk_label_new_with_mnemonic(_("_Name"));
 	struct question *question = g_new(struct question, 1);
@@ -54,10 +52,12 @@ static void ask_name(OrielWindow *window, OrielMachine *machine, const char *tit
 	gtk_entry_set_activates_default(GTK_ENTRY(entry), TRUE);
 	gtk_box_pack_start(GTK_BOX(box), label, FALSE, FALSE, 0);
 	gtk_box_pack_start(GTK_BOX(box), entry, TRUE, TRUE, 0);
-	g_object_set(box, "margin", 18, NULL);
-	gtk_container_add(GTK_CONTAINER(gtk_dialog_get_content_area(GTK_DIALOG(dialog))), box);
+	gtk_container_add(GTK_CONTAINER(gtk_message_dialog_get_message_area(GTK_MESSAGE_DIALOG(dialog))), box);
+	gtk_dialog_add_button(GTK_DIALOG(dialog), _("_Cancel"), GTK_RESPONSE_CANCEL);
+	gtk_style_context_add_class(gtk_widget_get_style_context(gtk_dialog_add_button(GTK_DIALOG(dialog), button,
+										       GTK_RESPONSE_OK)),
+				    "suggested-action");
 	gtk_dialog_set_default_response(GTK_DIALOG(dialog), GTK_RESPONSE_OK);
-	gtk_window_set_resizable(GTK_WINDOW(dialog), FALSE);
 	g_signal_connect(entry, "changed", G_CALLBACK(name_edited), question);
 	g_signal_connect(dialog, "response", G_CALLBACK(question_answered), question);
 	gtk_widget_show_all(dialog);
@@ -142,9 +142,8 @@ static gboolean keep_dialog(GtkWidget *dialog, GdkEvent *event, gpointer unused)
 
 static void clone_machine(OrielWindow *window, OrielMachine *machine, const char *name)
 {
-	GtkWidget *dialog = gtk_dialog_new_with_buttons(_("Copying the Machine"), GTK_WINDOW(window), GTK_DIALOG_MODAL |
-							GTK_DIALOG_USE_HEADER_BAR, _("_Cancel"), GTK_RESPONSE_CANCEL,
-							NULL);
+	GtkWidget *dialog = gtk_message_dialog_new(GTK_WINDOW(window), GTK_DIALOG_MODAL, GTK_MESSAGE_OTHER,
+						   GTK_BUTTONS_CANCEL, "%s", _("Copying the Machine"));
 	GtkWidget *bar = gtk_progress_bar_new();
 	struct copying *copying = g_new(struct copying, 1);
 
@@ -153,8 +152,7 @@ static void clone_machine(OrielWindow *window, OrielMachine *machine, const char
 	gtk_progress_bar_set_show_text(copying->bar, TRUE);
 	gtk_widget_set_size_request(bar, 360, -1);
 	atk_object_set_name(gtk_widget_get_accessible(bar), _("Progress of the copy"));
-	g_object_set(bar, "margin", 18, NULL);
-	gtk_container_add(GTK_CONTAINER(gtk_dialog_get_content_area(GTK_DIALOG(dialog))), bar);
+	gtk_container_add(GTK_CONTAINER(gtk_message_dialog_get_message_area(GTK_MESSAGE_DIALOG(dialog))), bar);
 	g_signal_connect_object(dialog, "response", G_CALLBACK(cancel_copying), copying->cancellable, 0);
 	g_signal_connect(dialog, "delete-event", G_CALLBACK(keep_dialog), NULL);
 	gtk_widget_show_all(dialog);

@@ -95,8 +95,11 @@ static void watch_candidates(OrielMachineList *self)
 
 void oriel_machine_list_rescan(OrielMachineList *self)
 {
-	g_auto(GStrv) names = oriel_store_list(NULL);
+	g_auto(GStrv) names = NULL;
 
+	/* First, or what somebody writes in between would go unnoticed. */
+	watch_candidates(self);
+	names = oriel_store_list(NULL);
 	for (guint i = self->machines->len; i-- > 0;) {
 		if (names && g_strv_contains((const char *const *)names, oriel_machine_get_id(self->machines->pdata[i])))
 			continue;
@@ -106,10 +109,10 @@ void oriel_machine_list_rescan(OrielMachineList *self)
 	for (guint i = 0; names && names[i]; i++) {
 		g_autofree char *path = g_build_filename(self->folder, names[i], NULL);
 
+		g_hash_table_remove(self->candidates, path);
 		if (!oriel_machine_list_find(self, names[i]))
 			add(self, path);
 	}
-	watch_candidates(self);
 }
 
 OrielMachine *oriel_machine_list_find(OrielMachineList *self, const char *id)

@@ -1,0 +1,73 @@
+/*
+ * The manager under test: the real program on a desktop of its own, with a message bus and accessibility, found and
+ * driven as a screen reader does, in temporary XDG folders.
+ */
+#pragma once
+
+#include <gio/gio.h>
+
+#include "desktop.h"
+
+/* A thing on the accessibility bus. */
+struct accessible {
+	char *owner, *path;
+};
+
+void accessible_free(struct accessible *accessible);
+
+/* What all applications of a test program share. */
+struct session {
+	struct desktop *desktop;
+	char *runtime;
+	GTestDBus *bus;
+	GDBusConnection *accessibility;
+};
+
+struct application {
+	struct session *session;
+	struct desktop *desktop;
+	char *folder;   /* HOME, and the XDG folders in it */
+	char *machines; /* where it keeps them */
+	char **environment;
+	GSubprocess *process;
+	Window window;
+};
+
+struct session *session_start(void);
+void session_stop(struct session *session);
+
+/* Everything but the program. */
+struct application *application_new(struct session *session);
+/* variable, value, ..., NULL: environment of the program. Waits for its window. */
+void application_start(struct application *application, ...) G_GNUC_NULL_TERMINATED;
+/* Ends it with Ctrl+Q; it must end well. */
+void application_quit(struct application *application);
+/* As a crash does. */
+void application_kill(struct application *application);
+/* Ends everything and removes the folders. */
+void application_free(struct application *application);
+
+/*
+ * Things have the names of roles that AT-SPI gives them ("push button", "label", "list item" ...). The first visible one
+ * whose name fits the pattern (* stands for anything) is meant. Waits up to 30 seconds and fails the test if it does not come. Free with
+ * accessible_free().
+ */
+struct accessible *application_find(struct application *application, const char *role, const char *name);
+void application_expect(struct application *application, const char *role, const char *name);
+bool application_has(struct application *application, const char *role, const char *name);
+/* Waits until there is no such thing any more. */
+void application_wait_gone(struct application *application, const char *role, const char *name);
+/* Does the first action of a thing, such as pressing a button. */
+void application_press(struct application *application, const char *role, const char *name);
+/* Makes an item of a list the only chosen one. */
+void application_select(struct application *application, const char *role, const char *name);
+/* The text of an entry. */
+void application_set_text(struct application *application, const char *role, const char *name, const char *text);
+
+/* Keys go to whatever has the focus; the window gets it at first. */
+void application_focus(struct application *application);
+void application_type(struct application *application, const char *text);
+/* A picture of the window for people to look at. */
+void application_picture(struct application *application, const char *name);
+/* Runs "oriel" with arguments; it must succeed. */
+void application_command(struct application *application, const char *first, ...) G_GNUC_NULL_TERMINATED;

@@ -1,0 +1,216 @@
+/*
+ * The manager as its users meet it: an empty window, the test disc, a running machine, and what can be done with it;
+ * by accessible actions, by the keyboard alone, and with everybody else changing things at the same time.
+ */
+#include "application.h"
+
+#include <X11/keysym.h>
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "../guest/harness.h"
+
+#define TILE "list item"
+#define BUTTON "push button"
+#define LABEL "label"
+
+static gboolean machine_there(struct application *app, const char *id)
+{
+	g_autofree char *path = g_build_filename(app->machines, id, "machine.conf", NULL);
+
+	return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+static void expect_tile(struct application *app, const char *text)
+{
+	application_expect(app, TILE, text);
+}
+
+/* Until the thumbnail shows more than darkness; its place is the first tile of the grid. */
+static bool thumbnail_there(void *data)
+{
+	struct application *app = data;
+	struct picture *picture = desktop_grab(app->desktop, app->window);
+	unsigned bright = 0;
+
+	for (unsigned y = 60; y < 260 && y < picture->height; y++)
+		for (unsigned x = 60; x < 360 && x < picture->width; x++) {
+			uint32_t pixel = picture->pixels[y * picture->width + x];
+
+			/* The colour bars; everything else of the window is grey, blue or dark. */
+			bright += (pixel >> 16 & 0xff) > 0xc0 && (pixel & 0xff) < 0x60;
+		}
+	picture_free(picture);
+	return bright > 50;
+}
+
+static void test_first_machine(gconstpointer session)
+{
+	struct application *app = application_new((struct session *)session);
+
+	application_start(app, NULL);
+	application_expect(app, LABEL, "Make your first machine");
+	application_picture(app, "manager-empty");
+	application_press(app, BUTTON, "Try the Test Disc");
+	expect_tile(app, "Test disc, Running");
+	g_assert_cmpuint(desktop_find(app->desktop, "Test disc"), !=, 0);
+	application_focus(app);
+	for (unsigned i = 0; i < 9 && !desktop_wait(thumbnail_there, app); i++)
+		;
+	application_picture(app, "manager-running");
+	g_assert_true(thumbnail_there(app));
+	application_press(app, BUTTON, "Pause");
+	expect_tile(app, "Test disc, Paused");
+	application_picture(app, "manager-paused");
+	application_press(app, BUTTON, "Resume");
+	expect_tile(app, "Test disc, Running");
+	application_press(app, BUTTON, "Force Off");
+	expect_tile(app, "Test disc, Switched off");
+	application_press(app, "toggle button", "Machine menu");
+	application_picture(app, "manager-menu");
+	application_press(app, BUTTON, "Clone…");
+	application_press(app, BUTTON, "Clone");
+	expect_tile(app, "Test disc (copy), Switched off");
+	g_assert_true(machine_there(app, "Test disc (copy)"));
+	application_quit(app);
+	application_free(app);
+}
+
+static void test_keyboard(gconstpointer session)
+{
+	struct application *app = application_new((struct session *)session);
+
+	application_start(app, NULL);
+	application_expect(app, LABEL, "Make your first machine");
+	application_focus(app);
+	desktop_combine(app->desktop, XK_Alt_L, XK_t);
+	expect_tile(app, "Test disc, Running");
+	g_assert_cmpuint(desktop_find(app->desktop, "Test disc"), !=, 0);
+	application_focus(app);
+	desktop_combine(app->desktop, XK_Control_L, XK_p);
+	expect_tile(app, "Test disc, Paused");
+	application_focus(app);
+	desktop_tap(app->desktop, XK_Return);
+	expect_tile(app, "Test disc, Running");
+	desktop_combine(app->desktop, XK_Control_L, XK_k);
+	expect_tile(app, "Test disc, Switched off");
+	desktop_tap(app->desktop, XK_F2);
+	application_expect(app, "text", "*");
+	application_type(app, "other\n");
+	expect_tile(app, "other, Switched off");
+	desktop_combine(app->desktop, XK_Control_L, XK_2);
+	application_picture(app, "manager-list");
+	desktop_tap(app->desktop, XK_Delete);
+	application_expect(app, BUTTON, "Move to Trash");
+	application_picture(app, "manager-delete");
+	desktop_combine(app->desktop, XK_Alt_L, XK_t);
+	application_expect(app, LABEL, "Make your first machine");
+	g_assert_false(machine_there(app, "test-disc"));
+	application_quit(app);
+	application_free(app);
+}
+
+static void test_crash(gconstpointer session)
+{
+	struct application *app = application_new((struct session *)session);
+
+	application_start(app, NULL);
+	application_press(app, BUTTON, "Try the Test Disc");
+	expect_tile(app, "Test disc, Running");
+	application_kill(app);
+	application_start(app, NULL);
+	expect_tile(app, "Test disc, Running");
+	application_select(app, TILE, "Test disc,*");
+	application_press(app, BUTTON, "Force Off");
+	expect_tile(app, "Test disc, Switched off");
+	application_quit(app);
+	application_free(app);
+}
+
+static void write_machine(struct application *app, const char *id, const char *text)
+{
+	g_autofree char *folder = g_build_filename(app->machines, id, NULL);
+	g_autofree char *path = g_build_filename(folder, "machine.conf", NULL);
+
+	g_assert_cmpint(g_mkdir_with_parents(folder, 0700), ==, 0);
+	g_assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
+static void test_others(gconstpointer session)
+{
+	struct application *app = application_new((struct session *)session);
+
+	application_start(app, NULL);
+	application_command(app, "create", "Made elsewhere", "--disk", "1M", NULL);
+	expect_tile(app, "Made elsewhere, Switched off");
+	write_machine(app, "by-hand", "[machine]\nname=By hand\n");
+	expect_tile(app, "By hand, Switched off");
+	write_machine(app, "by-hand", "[machine]\nname=Renamed by hand\n");
+	expect_tile(app, "Renamed by hand, Switched off");
+	write_machine(app, "by-hand", "[machine]\nname=Renamed by hand\ncpus=many\n");
+	expect_tile(app, "Renamed by hand, Configuration is damaged");
+	write_machine(app, "future", "[machine]\nversion=99\n");
+	expect_tile(app, "future, Made by a newer version");
+	application_picture(app, "manager-several");
+	application_command(app, "start", "Made elsewhere", "--headless", NULL);
+	expect_tile(app, "Made elsewhere, Running");
+	application_command(app, "stop", "Made elsewhere", NULL);
+	expect_tile(app, "Made elsewhere, Switched off");
+	application_quit(app);
+	application_free(app);
+}
+
+static void test_search(gconstpointer session)
+{
+	struct application *app = application_new((struct session *)session);
+
+	write_machine(app, "a", "[machine]\nname=Alpha\n");
+	write_machine(app, "b", "[machine]\nname=Beta\n");
+	application_start(app, NULL);
+	expect_tile(app, "Alpha,*");
+	application_focus(app);
+	desktop_combine(app->desktop, XK_Control_L, XK_f);
+	application_type(app, "bet");
+	application_wait_gone(app, TILE, "Alpha,*");
+	expect_tile(app, "Beta,*");
+	application_picture(app, "manager-search");
+	application_type(app, "x");
+	application_expect(app, LABEL, "No machine has such a name");
+	desktop_tap(app->desktop, XK_Escape);
+	expect_tile(app, "Alpha,*");
+	application_quit(app);
+	application_free(app);
+}
+
+static void test_refused(gconstpointer session)
+{
+	struct application *app = application_new((struct session *)session);
+
+	write_machine(app, "a", "[machine]\nname=Alpha\n[disk0]\npath=missing.img\n");
+	application_start(app, NULL);
+	application_select(app, TILE, "Alpha,*");
+	application_press(app, BUTTON, "Start");
+	application_expect(app, LABEL, "“Alpha” could not be started.*");
+	application_picture(app, "manager-refused");
+	expect_tile(app, "Alpha, Switched off");
+	application_quit(app);
+	application_free(app);
+}
+
+int main(int argc, char **argv)
+{
+	struct session *session;
+	int status;
+
+	harness_init(&argc, &argv);
+	session = session_start();
+	g_test_add_data_func("/manager/first-machine", session, test_first_machine);
+	g_test_add_data_func("/manager/keyboard", session, test_keyboard);
+	g_test_add_data_func("/manager/crash", session, test_crash);
+	g_test_add_data_func("/manager/others", session, test_others);
+	g_test_add_data_func("/manager/search", session, test_search);
+	g_test_add_data_func("/manager/refused", session, test_refused);
+	status = harness_run();
+	session_stop(session);
+	return status;
+}
