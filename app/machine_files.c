@@ -272,6 +272,26 @@ static gboolean adopt_disk(struct clone *clone, struct config_disk *disk, guint 
 	return TRUE;
 }
 
+/* What has to be copied, which is only known roughly: it is for the progress. */
+static guint64 count_bytes(struct clone *clone)
+{
+	struct machine_config *config = machine_config_load(clone->folder, NULL);
+	g_autofree char *inside = g_strconcat(clone->folder, "/", NULL);
+	guint64 sum = oriel_store_size(clone->folder);
+	struct stat status;
+
+	for (guint i = 0; config && i < CONFIG_DISKS; i++) {
+		const struct config_disk *disk = &config->disks[i];
+		g_autofree char *path = disk->path ? g_canonicalize_filename(disk->path, clone->folder) : NULL;
+
+		if (path && disk->kind == CONFIG_DISK && !disk->read_only && !g_str_has_prefix(path, inside) &&
+		    stat(path, &status) == 0)
+			sum += (guint64)status.st_blocks * 512;
+	}
+	machine_config_free(config);
+	return sum;
+}
+
 static gboolean give_identity(struct clone *clone, GError **error)
 {
 	struct machine_config *config = machine_config_load(clone->building, error);
@@ -319,7 +339,7 @@ static void run_clone(GTask *task, gpointer source, gpointer data, GCancellable 
 	(void)source;
 	clone->task = task;
 	clone->cancellable = cancellable;
-	clone->size = oriel_store_size(clone->folder);
+	clone->size = count_bytes(clone);
 	clone->building = g_build_filename(machines, ".new-XXXXXX", NULL);
 	if (g_mkdir_with_parents(machines, 0700) < 0 || !g_mkdtemp(clone->building)) {
 		fail_errno(&error, errno, "make a folder in", machines);
@@ -330,6 +350,8 @@ static void run_clone(GTask *task, gpointer source, gpointer data, GCancellable 
 		id = give_place(clone, &error);
 	if (!id)
 		oriel_store_delete(clone->building, NULL);
+	if (id)
+		add_progress(clone, clone->size - MIN(clone->done, clone->size));
 	if (id)
 		g_task_return_pointer(task, id, g_free);
 	else
