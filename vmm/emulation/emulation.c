@@ -58,7 +58,7 @@ void emulation_finish(struct emulation *emulation)
 	emulation->private = NULL;
 }
 
-static bool get_registers(struct vcpu *vcpu, struct emulation_state *state)
+static bool read_registers(struct vcpu *vcpu, struct emulation_state *state)
 {
 	struct processor *processor = &state->processor;
 	struct kvm_sync_regs *synced = &vcpu->run->s.regs;
@@ -72,6 +72,18 @@ static bool get_registers(struct vcpu *vcpu, struct emulation_state *state)
 	return ioctl(vcpu->fd, KVM_GET_REGS, &processor->regs) == 0 &&
 	       ioctl(vcpu->fd, KVM_GET_SREGS, &processor->sregs) == 0 &&
 	       ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &state->events) == 0;
+}
+
+static bool get_registers(struct vcpu *vcpu, struct emulation_state *state)
+{
+	if (!read_registers(vcpu, state))
+		return false;
+	/*
+	 * Whose bits KVM queues when it gets them back. In struct kvm_run it only ever sets them, so that interrupts of
+	 * long ago would be delivered once more; what is under way now is in the events.
+	 */
+	memset(state->processor.sregs.interrupt_bitmap, 0, sizeof state->processor.sregs.interrupt_bitmap);
+	return true;
 }
 
 /* Register sets one by one, so that what did not change costs nothing. */

@@ -1,6 +1,10 @@
 /*
  * IRET of 16 and 32-bit protected mode to the same privilege level (SDM volume 2, IRET): what a boot loader's
  * interrupt handlers end with. KVM's emulator only knows those of real and long mode.
+ *
+ * Where KVM emulates protected mode as a whole (PVM's does) it delivers interrupts as if stacks were flat: the frame
+ * is written to the linear address that is ESP. A handler on a stack with a base finds in the frame's place what was
+ * there before; as hardly anybody looks at it but IRET, that takes the frame from where KVM has put it.
  */
 #include <string.h>
 
@@ -22,6 +26,8 @@
 #define RFLAGS_NT (1ull << 14)
 #define RFLAGS_VIF_VIP (3ull << 19)
 #define RFLAGS_ID (1ull << 21)
+/* In a frame of the same level: reserved ones, and that of virtual-8086 mode. */
+#define FLAGS_ZERO (0xFFC08028u | (uint32_t)RFLAGS_VM)
 
 struct frame {
 	uint32_t ip, cs, flags;
@@ -32,12 +38,16 @@ static bool wide_stack(const struct processor *processor)
 	return processor->sregs.ss.db;
 }
 
+static uint64_t stack_pointer(const struct processor *processor)
+{
+	return wide_stack(processor) ? (uint32_t)processor->regs.rsp : (uint16_t)processor->regs.rsp;
+}
+
 static enum outcome read_frame(struct processor *processor, unsigned size, struct frame *frame)
 {
-	uint64_t sp = wide_stack(processor) ? (uint32_t)processor->regs.rsp : (uint16_t)processor->regs.rsp;
+	uint64_t sp = stack_pointer(processor), linear;
 	uint8_t bytes[3 * sizeof(uint32_t)];
 	uint32_t fields[3] = { 0 };
-	uint64_t linear;
 	enum outcome outcome = operand_linear(processor, SEGMENT_SS, sp, 3 * size, false, &linear);
 
 	if (outcome == OUTCOME_DONE)
@@ -88,26 +98,50 @@ static struct kvm_segment parse_descriptor(uint32_t selector, uint64_t descripto
 	return segment;
 }
 
-static enum outcome load_code(struct processor *processor, const struct frame *frame, unsigned cpl)
+/* The code segment that the frame returns to, at this level. */
+static enum outcome find_code(struct processor *processor, const struct frame *frame, unsigned cpl,
+			      struct kvm_segment *segment)
 {
 	uint64_t descriptor;
 	enum outcome outcome = read_descriptor(processor, frame->cs, &descriptor);
-	struct kvm_segment segment;
 
 	if (outcome != OUTCOME_DONE)
 		return outcome;
-	segment = parse_descriptor(frame->cs, descriptor);
-	if (!segment.s || !(segment.type & TYPE_CODE) ||
-	    (segment.type & TYPE_CONFORMING ? segment.dpl > cpl : segment.dpl != cpl))
+	*segment = parse_descriptor(frame->cs, descriptor);
+	if (!segment->s || !(segment->type & TYPE_CODE) ||
+	    (segment->type & TYPE_CONFORMING ? segment->dpl > cpl : segment->dpl != cpl))
 		return raise_error(processor, VECTOR_GP, frame->cs & ~SELECTOR_RPL);
-	if (!segment.present)
+	if (!segment->present)
 		return raise_error(processor, VECTOR_NP, frame->cs & ~SELECTOR_RPL);
-	if (frame->ip > segment.limit)
+	if (frame->ip > segment->limit)
 		return raise_error(processor, VECTOR_GP, 0);
-	segment.type |= TYPE_ACCESSED;
-	processor->sregs.cs = segment;
-	processor->sregs_changed = true;
+	segment->type |= TYPE_ACCESSED;
 	return OUTCOME_DONE;
+}
+
+/*
+ * Only what can be nothing but a frame of KVM's is taken for one, and once: otherwise it would be found again by a
+ * later IRET at the same depth of the stack.
+ */
+static bool take_misplaced_frame(struct processor *processor, unsigned cpl, struct frame *frame)
+{
+	static const uint32_t used[3];
+	uint32_t linear = (uint32_t)processor->regs.rsp, fields[3];
+	uint32_t right = (uint32_t)(processor->sregs.ss.base + stack_pointer(processor));
+	struct kvm_segment code;
+
+	if (linear == right || processor->sregs.cr0 & CR0_PG ||
+	    !physical_ram(processor->vm, linear, sizeof fields))
+		return false;
+	physical_read(processor->vm, linear, fields, sizeof fields);
+	if (fields[1] > UINT16_MAX || (fields[1] & SELECTOR_RPL) != cpl ||
+	    (fields[2] & (FLAGS_ZERO | RFLAGS_FIXED)) != RFLAGS_FIXED)
+		return false;
+	*frame = (struct frame){ fields[0], fields[1], fields[2] };
+	if (find_code(processor, frame, cpl, &code) != OUTCOME_DONE)
+		return false;
+	physical_write(processor->vm, linear, used, sizeof used);
+	return true;
 }
 
 /* Which flags the frame may change depends on CPL and IOPL; 16-bit frames leave the upper half alone. */
@@ -129,6 +163,7 @@ enum outcome iret_execute(struct processor *processor, const struct instruction 
 {
 	unsigned size = instruction->operand_size, cpl = processor->sregs.ss.dpl;
 	uint64_t rsp = processor->regs.rsp + 3 * size;
+	struct kvm_segment code;
 	struct frame frame;
 	enum outcome outcome;
 
@@ -137,16 +172,19 @@ enum outcome iret_execute(struct processor *processor, const struct instruction 
 		return refuse(processor, "IRET is only completed in protected mode");
 	if (processor->regs.rflags & RFLAGS_NT)
 		return refuse(processor, "IRET to another task is not supported");
-	outcome = read_frame(processor, size, &frame);
+	outcome = size == 4 && take_misplaced_frame(processor, cpl, &frame) ? OUTCOME_DONE :
+		read_frame(processor, size, &frame);
 	if (outcome != OUTCOME_DONE)
 		return outcome;
 	if ((size == 4 && cpl == 0 && frame.flags & RFLAGS_VM) || (frame.cs & SELECTOR_RPL) > cpl)
 		return refuse(processor, "IRET to another privilege level is not supported");
 	if ((frame.cs & SELECTOR_RPL) < cpl)
 		return raise_error(processor, VECTOR_GP, frame.cs & ~SELECTOR_RPL);
-	outcome = load_code(processor, &frame, cpl);
+	outcome = find_code(processor, &frame, cpl, &code);
 	if (outcome != OUTCOME_DONE)
 		return outcome;
+	processor->sregs.cs = code;
+	processor->sregs_changed = true;
 	load_flags(processor, frame.flags, size, cpl);
 	processor->regs.rsp = wide_stack(processor) ? (uint32_t)rsp :
 		(processor->regs.rsp & ~0xFFFFull) | (uint16_t)rsp;

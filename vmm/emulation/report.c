@@ -8,7 +8,8 @@
 #include "../vcpu.h"
 #include "../vm.h"
 
-#define BYTES_SHOWN 16
+#define CODE_SHOWN 16
+#define STACK_SHOWN 32
 
 static void add_registers(GString *text, const struct kvm_regs *r)
 {
@@ -39,19 +40,22 @@ static void add_segments(GString *text, const struct kvm_sregs *s)
 				       (uint64_t)segments[i].segment->base, segments[i].segment->limit,
 				       segments[i].segment->type, segments[i].segment->dpl, segments[i].segment->l,
 				       segments[i].segment->db);
+	g_string_append_printf(text, "gdt base %016" G_GINT64_MODIFIER "x limit %04x  idt base %016" G_GINT64_MODIFIER
+			       "x limit %04x\n", (uint64_t)s->gdt.base, s->gdt.limit, (uint64_t)s->idt.base,
+			       s->idt.limit);
 	g_string_append_printf(text, "cr0 %08" G_GINT64_MODIFIER "x  cr2 %016" G_GINT64_MODIFIER "x  cr3 %016"
 			       G_GINT64_MODIFIER "x  cr4 %08" G_GINT64_MODIFIER "x  efer %" G_GINT64_MODIFIER "x\n",
 			       (uint64_t)s->cr0, (uint64_t)s->cr2, (uint64_t)s->cr3, (uint64_t)s->cr4,
 			       (uint64_t)s->efer);
 }
 
-static void add_bytes(GString *text, struct vcpu *vcpu, uint64_t linear)
+static void add_bytes(GString *text, struct vcpu *vcpu, const char *name, uint64_t linear, uint64_t most)
 {
 	struct kvm_translation translation = { .linear_address = linear };
 	const uint8_t *bytes;
-	uint64_t length = MIN(BYTES_SHOWN, MEMORY_PAGE - linear % MEMORY_PAGE);
+	uint64_t length = MIN(most, MEMORY_PAGE - linear % MEMORY_PAGE);
 
-	g_string_append(text, "code");
+	g_string_append(text, name);
 	if (kvm_ioctl(vcpu->fd, KVM_TRANSLATE, &translation) < 0 || !translation.valid ||
 	    !(bytes = memory_ptr(&vcpu->vm->memory, translation.physical_address, length))) {
 		g_string_append(text, " (not in RAM)\n");
@@ -67,6 +71,7 @@ char *emulation_report(struct vcpu *vcpu, const char *what)
 	GString *text = g_string_new(NULL);
 	struct kvm_sregs sregs;
 	struct kvm_regs regs;
+	uint64_t sp;
 
 	g_string_append_printf(text, "%s (CPU %u)\n", what, vcpu->index);
 	if (kvm_ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0 || kvm_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0) {
@@ -75,6 +80,9 @@ char *emulation_report(struct vcpu *vcpu, const char *what)
 	}
 	add_registers(text, &regs);
 	add_segments(text, &sregs);
-	add_bytes(text, vcpu, sregs.cs.base + regs.rip);
+	add_bytes(text, vcpu, "code", sregs.cs.base + regs.rip, CODE_SHOWN);
+	/* A stack of 16 bits leaves the upper part of RSP out; in 64-bit mode there is neither that nor a base. */
+	sp = sregs.cs.l || sregs.ss.db ? regs.rsp : (uint16_t)regs.rsp;
+	add_bytes(text, vcpu, "stack", (sregs.cs.l ? 0 : sregs.ss.base) + sp, STACK_SHOWN);
 	return g_string_free(text, FALSE);
 }
