@@ -101,7 +101,9 @@ static void put_handlers(struct guest *guest)
 	/* inc %edx; iret */
 	static const uint8_t handler[] = { 0x42, 0xCF };
 	/* mov $WRONG_MARK, %edx; out %al, $GUEST_PORT; jmp . */
-	static const uint8_t wrong[] = { 0xBA, WRONG_MARK & 0xFF, WRONG_MARK >> 8, 0, 0, 0xE6, GUEST_PORT, 0xEB, 0xFE };
+	static const uint8_t wrong[] = {
+		0xBA, WRONG_MARK & 0xFF, WRONG_MARK >> 8, 0, 0, 0xE6, GUEST_PORT, 0xEB, 0xFE,
+	};
 
 	memcpy(ram(guest, HANDLER), handler, sizeof handler);
 	memcpy(ram(guest, WRONG), wrong, sizeof wrong);

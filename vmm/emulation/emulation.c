@@ -79,8 +79,8 @@ static bool get_registers(struct vcpu *vcpu, struct emulation_state *state)
 	if (!read_registers(vcpu, state))
 		return false;
 	/*
-	 * Whose bits KVM queues when it gets them back. In struct kvm_run it only ever sets them, so that interrupts of
-	 * long ago would be delivered once more; what is under way now is in the events.
+	 * KVM queues the interrupts in it when it gets it back. In struct kvm_run it only ever sets its bits, so that
+	 * interrupts of long ago would be delivered once more; what is under way now is in the events.
 	 */
 	memset(state->processor.sregs.interrupt_bitmap, 0, sizeof state->processor.sregs.interrupt_bitmap);
 	return true;
