@@ -2,6 +2,7 @@
 
 #include <glib/gi18n.h>
 
+#include "color_scheme.h"
 #include "machine_actions.h"
 #include "machine_list.h"
 #include "new_machine.h"
@@ -81,6 +82,7 @@ static void oriel_application_startup(GApplication *application)
 	g_action_map_add_action_entries(G_ACTION_MAP(application), actions, G_N_ELEMENTS(actions), application);
 	set_accelerators(GTK_APPLICATION(application));
 	load_style();
+	oriel_color_scheme_follow();
 	ORIEL_APPLICATION(application)->machines = oriel_machine_list_new();
 }
 

@@ -4,6 +4,8 @@
 
 #include "machine_picture.h"
 
+#define GIB (1ull << 30)
+
 struct _OrielMachineTile {
 	GtkFlowBoxChild parent_instance;
 	OrielMachine *machine;
@@ -110,7 +112,8 @@ static void show_resources(OrielMachineRow *self)
 	if (!config)
 		return;
 	cpus = g_strdup_printf(ngettext("%u CPU", "%u CPUs", config->cpus), config->cpus);
-	memory = g_format_size_full(config->memory, G_FORMAT_SIZE_IEC_UNITS);
+	memory = config->memory % GIB ? g_strdup_printf(_("%u MiB"), (guint)(config->memory >> 20)) :
+					g_strdup_printf(_("%u GiB"), (guint)(config->memory / GIB));
 	gtk_label_set_text(self->cpus, cpus);
 	gtk_label_set_text(self->memory, memory);
 }

@@ -588,9 +588,12 @@ static void oriel_window_init(OrielWindow *self)
 OrielWindow *oriel_window_new(GtkApplication *application, OrielMachineList *machines)
 {
 	OrielWindow *self = g_object_new(ORIEL_TYPE_WINDOW, "application", application, NULL);
+	g_autoptr(OrielMachine) first = g_list_model_get_item(G_LIST_MODEL(machines), 0);
 
 	self->machines = g_object_ref(machines);
 	g_signal_connect(machines, "items-changed", G_CALLBACK(machines_changed), self);
 	machines_changed(G_LIST_MODEL(machines), 0, 0, g_list_model_get_n_items(G_LIST_MODEL(machines)), self);
+	if (first)
+		oriel_window_select(self, first);
 	return self;
 }

@@ -1,4 +1,5 @@
 /* The README's first command, from the sources to the test disc in a window, as somebody meets it who tries Oriel. */
+#include <X11/keysym.h>
 #include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <signal.h>
@@ -15,7 +16,7 @@ struct fixture {
 	const char *source;
 	char *home;
 	GSubprocess *process;
-	Window window;
+	Window manager, window;
 };
 
 static char *output_of(const char *folder, const char *const *command)
@@ -59,6 +60,13 @@ static void start(struct fixture *fixture)
 	g_assert_no_error(error);
 }
 
+static bool manager_there(void *data)
+{
+	struct fixture *fixture = data;
+
+	return (fixture->manager = desktop_find(fixture->desktop, "Oriel")) != 0;
+}
+
 static bool window_there(void *data)
 {
 	struct fixture *fixture = data;
@@ -81,6 +89,16 @@ static void wait_long(bool (*condition)(void *data), struct fixture *fixture)
 	g_error("data/start does not come to the test disc");
 }
 
+static void stop_machine(struct fixture *fixture)
+{
+	g_autofree char *home = g_strconcat("HOME=", fixture->home, NULL);
+	g_autofree char *runtime = g_strconcat("XDG_RUNTIME_DIR=", fixture->home, NULL);
+	g_autofree char *program = g_build_filename(g_getenv("ORIEL_BUILD"), "oriel", NULL);
+	const char *const command[] = { "env", "-u", "XDG_DATA_HOME", home, runtime, program, "stop", "test-disc", NULL };
+
+	g_free(output_of("/", command));
+}
+
 static void remove_home(const char *home)
 {
 	const char *const command[] = { "rm", "-rf", home, NULL };
@@ -101,12 +119,19 @@ static void test_start(void)
 	before = git_status(fixture.source);
 	fixture.home = g_dir_make_tmp("oriel-start-XXXXXX", NULL);
 	fixture.desktop = desktop_start();
-	/* The second time it finds what the first has made. */
 	for (int i = 0; i < 2; i++) {
 		start(&fixture);
+		wait_long(manager_there, &fixture);
+		desktop_focus(fixture.desktop, fixture.manager);
+		/* The first time it offers the test disc, and the second time the machine that has been made of it. */
+		if (i)
+			desktop_tap(fixture.desktop, XK_Return);
+		else
+			desktop_combine(fixture.desktop, XK_Alt_L, XK_t);
 		wait_long(window_there, &fixture);
 		wait_long(disc_there, &fixture);
-		g_subprocess_send_signal(fixture.process, SIGTERM);
+		stop_machine(&fixture);
+		desktop_close(fixture.desktop, fixture.manager);
 		g_assert_true(g_subprocess_wait_check(fixture.process, NULL, NULL));
 		g_clear_object(&fixture.process);
 	}

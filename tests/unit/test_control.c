@@ -583,6 +583,30 @@ static void test_screenshot(struct fixture *f, gconstpointer unused)
 	expect_error(f, "Screenshot", g_variant_new("(s)", nowhere), "io.github.oriel.Error.NotFound", nowhere);
 }
 
+static void test_thumbnail(struct fixture *f, gconstpointer unused)
+{
+	g_autoptr(GVariant) first = NULL, second = NULL, pixels = NULL, none = NULL;
+	guint32 width, height;
+	guint64 digest, same;
+
+	(void)unused;
+	set_picture(f, 64, 48);
+	first = call(f, INTERFACE, "Thumbnail", g_variant_new("(uut)", 32, 32, (guint64)0), NULL);
+	g_variant_get(first, "(tuu@ay)", &digest, &width, &height, &pixels);
+	g_assert_cmpuint(width, ==, 32);
+	g_assert_cmpuint(height, ==, 24);
+	g_assert_cmpuint(g_variant_n_children(pixels), ==, 32 * 24 * 3);
+	/* Whoever has it does not get it again. */
+	second = call(f, INTERFACE, "Thumbnail", g_variant_new("(uut)", 32, 32, digest), NULL);
+	g_variant_get(second, "(tuu@ay)", &same, NULL, NULL, &none);
+	g_assert_cmpuint(same, ==, digest);
+	g_assert_cmpuint(g_variant_n_children(none), ==, 0);
+	expect_error(f, "Thumbnail", g_variant_new("(uut)", 0, 32, (guint64)0), "io.github.oriel.Error.InvalidArgument",
+		     "1024");
+	expect_error(f, "Thumbnail", g_variant_new("(uut)", 32, 1025, (guint64)0),
+		     "io.github.oriel.Error.InvalidArgument", "1024");
+}
+
 /* Clients that mean harm */
 
 static int connect_raw(struct fixture *f)
@@ -826,6 +850,7 @@ int main(int argc, char **argv)
 	ADD("end", test_end);
 	ADD("send-events", test_send_events);
 	ADD("screenshot", test_screenshot);
+	ADD("thumbnail", test_thumbnail);
 	ADD("malformed", test_malformed);
 	ADD("anonymous-refused", test_anonymous_refused);
 	ADD("socket", test_socket);

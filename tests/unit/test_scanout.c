@@ -1,5 +1,6 @@
 /* The picture of a display: formats, damage per listener, lifetime of memory, PNG files read back. */
 #include "../../display/scanout.h"
+#include "../../display/thumbnail.h"
 
 #include <gio/gio.h>
 #include <glib/gstdio.h>
@@ -223,9 +224,67 @@ static void test_png(void)
 	g_assert_cmpint(g_rmdir(directory), ==, 0);
 }
 
+/* Left half red, right half blue. */
+static void show_halves(struct scanout *scanout, unsigned width, unsigned height, unsigned aspect_x, unsigned aspect_y)
+{
+	struct scanout_picture picture = make_picture(width, height, SCANOUT_XRGB8888);
+
+	picture.aspect_x = aspect_x;
+	picture.aspect_y = aspect_y;
+	for (unsigned i = 0; i < width * height; i++)
+		((uint32_t *)picture.memory->data)[i] = i % width < width / 2 ? 0xff0000 : 0x0000ff;
+	show(scanout, &picture);
+}
+
+static void test_thumbnail(void)
+{
+	static const struct {
+		unsigned width, height, aspect_x, aspect_y, max_width, max_height, expected_width, expected_height;
+	} cases[] = {
+		{ 1280, 800, 0, 0, 256, 160, 256, 160 }, { 1024, 768, 0, 0, 256, 160, 213, 160 },
+		{ 720, 400, 4, 3, 256, 160, 213, 160 },  { 100, 50, 0, 0, 256, 160, 100, 50 },
+		{ 4000, 2, 0, 0, 10, 10, 10, 1 },        { 2, 4000, 0, 0, 10, 10, 1, 10 },
+	};
+	struct thumbnail thumbnail;
+	struct scanout scanout;
+	uint64_t digest;
+
+	scanout_init(&scanout);
+	thumbnail_take(&scanout, 256, 160, &thumbnail);
+	g_assert_cmpuint(thumbnail.width, ==, 0);
+	g_assert_cmpuint(thumbnail.digest, ==, 0);
+	thumbnail_finish(&thumbnail);
+	for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+		const uint8_t red[] = { 255, 0, 0 }, blue[] = { 0, 0, 255 };
+
+		show_halves(&scanout, cases[i].width, cases[i].height, cases[i].aspect_x, cases[i].aspect_y);
+		thumbnail_take(&scanout, cases[i].max_width, cases[i].max_height, &thumbnail);
+		g_assert_cmpuint(thumbnail.width, ==, cases[i].expected_width);
+		g_assert_cmpuint(thumbnail.height, ==, cases[i].expected_height);
+		g_assert_cmpuint(thumbnail.size, ==, thumbnail.width * thumbnail.height * 3);
+		if (thumbnail.width > 1) {
+			g_assert_cmpmem(thumbnail.pixels, 3, red, 3);
+			g_assert_cmpmem(thumbnail.pixels + thumbnail.size - 3, 3, blue, 3);
+		} else {
+			g_assert_cmpuint(thumbnail.pixels[0], ==, 127);
+		}
+		digest = thumbnail.digest;
+		thumbnail_finish(&thumbnail);
+		thumbnail_take(&scanout, cases[i].max_width, cases[i].max_height, &thumbnail);
+		g_assert_true(thumbnail.digest == digest);
+		thumbnail_finish(&thumbnail);
+		memset(scanout.picture.memory->data, 0x80, scanout.picture.stride);
+		thumbnail_take(&scanout, cases[i].max_width, cases[i].max_height, &thumbnail);
+		g_assert_false(thumbnail.digest == digest);
+		thumbnail_finish(&thumbnail);
+	}
+	scanout_finish(&scanout);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/scanout/thumbnail", test_thumbnail);
 	g_test_add_func("/scanout/damage", test_damage);
 	g_test_add_func("/scanout/producer", test_producer);
 	g_test_add_func("/scanout/memory", test_memory);
