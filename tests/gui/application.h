@@ -28,6 +28,7 @@ struct application {
 	struct desktop *desktop;
 	char *folder;   /* HOME, and the XDG folders in it */
 	char *machines; /* where it keeps them */
+	char *messages; /* what the program says on its standard error output */
 	char **environment;
 	GSubprocess *process;
 	Window window;
@@ -40,7 +41,7 @@ void session_stop(struct session *session);
 struct application *application_new(struct session *session);
 /* variable, value, ..., NULL: environment of the program. Waits for its window. */
 void application_start(struct application *application, ...) G_GNUC_NULL_TERMINATED;
-/* Ends it with Ctrl+Q; it must end well. */
+/* Ends it with Ctrl+Q; it must end well, and not have printed any critical. */
 void application_quit(struct application *application);
 /* As a crash does. */
 void application_kill(struct application *application);
