@@ -61,7 +61,11 @@ struct engine_io *engine_io_new(struct engine *engine)
 	if (!io)
 		return g_new0(struct engine_io, 1);
 	engine->spare = io->next;
-	memset(io, 0, sizeof *io);
+	/* What the last one left; the rest is filled in anyway, or was cleared by finish(). */
+	io->force_unit_access = false;
+	io->step.slow = false;
+	io->finished = 0;
+	io->modify = false;
 	return io;
 }
 

@@ -115,6 +115,12 @@ void qcow2_cache_free(struct qcow2_cache *cache)
 {
 	while (cache->oldest)
 		drop(cache, cache->oldest);
+	while (cache->spare) {
+		struct qcow2_op *op = cache->spare;
+
+		cache->spare = op->next;
+		g_free(op);
+	}
 	g_free(cache->buckets);
 	g_free(cache);
 }

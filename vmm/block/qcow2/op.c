@@ -31,11 +31,22 @@ static void resume(struct qcow2_waiter *waiter)
 	advance(op);
 }
 
+/* Not cleared: with a fast disk that would be a good part of a request's cost. */
+static struct qcow2_op *op_new(struct qcow2_cache *cache)
+{
+	struct qcow2_op *op = cache->spare;
+
+	if (!op)
+		return g_new(struct qcow2_op, 1);
+	cache->spare = op->next;
+	return op;
+}
+
 void qcow2_start(struct qcow2 *image, enum block_operation operation, bool force_unit_access, uint64_t offset,
 		 uint64_t length, const struct iovec *iov, unsigned iov_count, void (*done)(void *opaque, int error),
 		 void *opaque)
 {
-	struct qcow2_op *op = g_slice_new0(struct qcow2_op);
+	struct qcow2_op *op = op_new(image->cache);
 
 	op->waiter.resume = resume;
 	op->image = image;
@@ -45,19 +56,25 @@ void qcow2_start(struct qcow2 *image, enum block_operation operation, bool force
 	op->end = offset + length;
 	op->iov = iov;
 	op->iov_count = iov_count;
+	op->iov_skip = 0;
 	op->pending = 1;
+	op->error = 0;
 	op->done = done;
 	op->opaque = opaque;
+	op->first.op = NULL;
 	advance(op);
 }
 
 void qcow2_op_release(struct qcow2_op *op, int error)
 {
+	struct qcow2_cache *cache = op->image->cache;
+
 	op->error = op->error ? op->error : error;
 	if (--op->pending)
 		return;
 	op->done(op->opaque, op->error);
-	g_slice_free(struct qcow2_op, op);
+	op->next = cache->spare;
+	cache->spare = op;
 }
 
 /* --- Pieces --- */
@@ -113,11 +130,13 @@ static void slice_memory(struct qcow2_op *op, struct qcow2_piece *piece, uint64_
 
 struct qcow2_piece *qcow2_piece_new(struct qcow2_op *op, uint64_t length)
 {
-	struct qcow2_piece *piece = g_slice_new0(struct qcow2_piece);
+	struct qcow2_piece *piece = op->first.op ? g_slice_new(struct qcow2_piece) : &op->first;
 
 	piece->op = op;
 	piece->image = op->image;
 	piece->length = length;
+	piece->many = NULL;
+	piece->buffer = NULL;
 	slice_memory(op, piece, length);
 	skip_memory(op, length);
 	op->position += length;
@@ -130,7 +149,8 @@ void qcow2_piece_free(struct qcow2_piece *piece)
 {
 	g_free(piece->many);
 	g_free(piece->buffer);
-	g_slice_free(struct qcow2_piece, piece);
+	if (piece != &piece->op->first)
+		g_slice_free(struct qcow2_piece, piece);
 }
 
 void qcow2_piece_done(struct qcow2_piece *piece, int error)
@@ -159,7 +179,7 @@ void qcow2_piece_submit(struct qcow2_piece *piece, enum block_operation operatio
 	struct engine_io *io = engine_io_new(engine);
 
 	io->operation = operation;
-	io->force_unit_access = piece->op && piece->op->force_unit_access && operation == BLOCK_WRITE;
+	io->force_unit_access = piece->op->force_unit_access && operation == BLOCK_WRITE;
 	io->file = piece->image->data;
 	io->offset = host;
 	io->length = length;

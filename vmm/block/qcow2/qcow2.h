@@ -78,6 +78,7 @@ struct qcow2_cache {
 	size_t bytes, limit;
 	struct qcow2_wait_list ready;
 	bool running;
+	struct qcow2_op *spare; /* of which op.c makes new ones */
 };
 
 struct qcow2_cache *qcow2_cache_new(struct engine *engine);
@@ -304,20 +305,7 @@ bool qcow2_overlaps_fixed(const struct qcow2 *image, uint64_t offset, uint64_t l
 
 /* --- Requests (op.c, read.c, write.c, zero.c) --- */
 
-struct qcow2_op {
-	struct qcow2_waiter waiter;
-	struct qcow2 *image;
-	enum block_operation operation;
-	bool force_unit_access;
-	uint64_t position, end; /* of what is not started */
-	const struct iovec *iov; /* from position on, */
-	unsigned iov_count;
-	size_t iov_skip;         /* which is so far into its first element */
-	unsigned pending;        /* pieces, and one while the walk is not over */
-	int error;
-	void (*done)(void *opaque, int error);
-	void *opaque;
-};
+struct qcow2_op;
 
 /* Part of an op that is with the engine or with the backing image. */
 struct qcow2_piece {
@@ -332,6 +320,23 @@ struct qcow2_piece {
 	uint8_t *buffer;
 	struct iovec buffer_iov;
 	struct qcow2_allocation *allocation;
+};
+
+struct qcow2_op {
+	struct qcow2_waiter waiter;
+	struct qcow2 *image;
+	enum block_operation operation;
+	bool force_unit_access;
+	uint64_t position, end; /* of what is not started */
+	const struct iovec *iov; /* from position on, */
+	unsigned iov_count;
+	size_t iov_skip;         /* which is so far into its first element */
+	unsigned pending;        /* pieces, and one while the walk is not over */
+	int error;
+	void (*done)(void *opaque, int error);
+	void *opaque;
+	struct qcow2_op *next;    /* while it is spare */
+	struct qcow2_piece first; /* most have one only */
 };
 
 enum qcow2_step {
