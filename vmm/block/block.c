@@ -216,6 +216,8 @@ static unsigned deliver(struct block *block)
 	uint64_t now = block->finished ? now_ns() : 0;
 	unsigned delivered = 0;
 
+	/* For what is submitted meanwhile; looking at the clock is dear. */
+	block->batch_time = block->batch_time ? block->batch_time : now;
 	while (block->finished) {
 		struct block_request *request = pop(&block->finished, &block->finished_tail);
 
@@ -226,6 +228,7 @@ static unsigned deliver(struct block *block)
 		request->done(request, request->error);
 		delivered++;
 	}
+	block->batch_time = 0;
 	return delivered;
 }
 
