@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CACHE_LIMIT (24u << 20)
+/* With half as much in copies that a commit makes (commit.c), this stays below 32 MiB. */
+#define CACHE_LIMIT (20u << 20)
+#define BUFFER_BLOCK (256u << 10)
 #define BUCKETS 8192u
 /* How many that cannot go are looked at for one that can. */
 #define EVICT_TRIES 32
@@ -51,8 +53,49 @@ struct qcow2_cache *qcow2_cache_new(struct engine *engine)
 	cache->bucket_count = BUCKETS;
 	cache->buckets = g_new0(struct qcow2_page *, cache->bucket_count);
 	cache->limit = CACHE_LIMIT;
+	cache->blocks = g_ptr_array_new_with_free_func(free);
 	return cache;
 }
+
+/* --- Buffers: malloc() would take twice as much for what is aligned to its own size --- */
+
+static unsigned buffer_size_index(const struct qcow2 *image)
+{
+	return (unsigned)__builtin_ctz(image->page_size) - 9;
+}
+
+uint8_t *qcow2_buffer_new(struct qcow2 *image)
+{
+	struct qcow2_cache *cache = image->cache;
+	struct qcow2_buffer **spare = &cache->spare_buffers[buffer_size_index(image)], *buffer;
+
+	if (!*spare) {
+		uint8_t *block = aligned_alloc(QCOW2_PAGE_MAX, BUFFER_BLOCK);
+
+		g_ptr_array_add(cache->blocks, block);
+		for (unsigned at = BUFFER_BLOCK; at; at -= image->page_size)
+			qcow2_buffer_free(image, block + at - image->page_size);
+	}
+	buffer = *spare;
+	*spare = buffer->next;
+	return (uint8_t *)buffer;
+}
+
+void qcow2_buffer_free(struct qcow2 *image, uint8_t *data)
+{
+	struct qcow2_buffer **spare = &image->cache->spare_buffers[buffer_size_index(image)];
+	struct qcow2_buffer *buffer = (struct qcow2_buffer *)(void *)data;
+
+	buffer->next = *spare;
+	*spare = buffer;
+}
+
+size_t qcow2_buffer_bytes(const struct qcow2_cache *cache)
+{
+	return cache->blocks->len * (size_t)BUFFER_BLOCK;
+}
+
+/* --- Pages --- */
 
 static unsigned hash(const struct qcow2_cache *cache, const struct qcow2 *image, uint64_t offset)
 {
@@ -89,7 +132,7 @@ static void drop(struct qcow2_cache *cache, struct qcow2_page *page)
 	*link = page->hash_next;
 	unlink_age(cache, page);
 	cache->bytes -= page_bytes(page);
-	free(page->data);
+	qcow2_buffer_free(page->image, page->data);
 	g_free(page);
 }
 
@@ -121,6 +164,7 @@ void qcow2_cache_free(struct qcow2_cache *cache)
 		cache->spare = op->next;
 		g_free(op);
 	}
+	g_ptr_array_unref(cache->blocks);
 	g_free(cache->buckets);
 	g_free(cache);
 }
@@ -155,16 +199,17 @@ static struct qcow2_page *add(struct qcow2 *image, enum qcow2_page_kind kind, ui
 	struct qcow2_page *page = g_new0(struct qcow2_page, 1);
 	struct qcow2_page **bucket = &cache->buckets[hash(cache, image, offset)];
 
+	/* First, so that it takes a buffer that another leaves. */
+	make_room(cache);
 	page->image = image;
 	page->offset = offset;
 	page->kind = kind;
-	page->data = aligned_alloc(image->page_size, image->page_size);
+	page->data = qcow2_buffer_new(image);
 	page->pins = 1;
 	page->hash_next = *bucket;
 	*bucket = page;
 	link_newest(cache, page);
 	cache->bytes += page_bytes(page);
-	make_room(cache);
 	return page;
 }
 

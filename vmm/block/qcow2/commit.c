@@ -83,7 +83,7 @@ static void collect_pages(struct qcow2_commit *commit, bool without_refcounts)
 			image->dirty_pages->pdata[kept++] = page;
 			continue;
 		}
-		copy.data = aligned_alloc(image->page_size, image->page_size);
+		copy.data = qcow2_buffer_new(image);
 		copy.phase = table_is_new(image, page) ? PHASE_UNREACHABLE : PHASE_REACHABLE;
 		memcpy(copy.data, page->data, image->page_size);
 		page->dirty = false;
@@ -253,7 +253,7 @@ static void release_pages(struct qcow2_commit *commit)
 		copy->page->committing = false;
 		if (commit->error)
 			qcow2_page_dirty(copy->page);
-		free(copy->data);
+		qcow2_buffer_free(commit->image, copy->data);
 	}
 }
 

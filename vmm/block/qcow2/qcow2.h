@@ -70,6 +70,11 @@ struct qcow2_page {
 	struct qcow2_page *older, *newer;
 };
 
+/* One that is spare. */
+struct qcow2_buffer {
+	struct qcow2_buffer *next;
+};
+
 struct qcow2_cache {
 	struct engine *engine;
 	struct qcow2_page **buckets;
@@ -79,10 +84,17 @@ struct qcow2_cache {
 	struct qcow2_wait_list ready;
 	bool running;
 	struct qcow2_op *spare; /* of which op.c makes new ones */
+	struct qcow2_buffer *spare_buffers[4]; /* by size: 512 B to QCOW2_PAGE_MAX */
+	GPtrArray *blocks;      /* the memory of all buffers */
 };
 
 struct qcow2_cache *qcow2_cache_new(struct engine *engine);
 void qcow2_cache_free(struct qcow2_cache *cache);
+/* Of image->page_size bytes, aligned to that. The memory is kept for others until the cache goes. */
+uint8_t *qcow2_buffer_new(struct qcow2 *image);
+void qcow2_buffer_free(struct qcow2 *image, uint8_t *data);
+/* How much memory buffers take, spare ones included. */
+size_t qcow2_buffer_bytes(const struct qcow2_cache *cache);
 /*
  * The page at offset, pinned. NULL with *error 0: it is being read, and waiter (if not NULL) is resumed with the
  * result; NULL with *error: it cannot be.
