@@ -95,15 +95,33 @@ class Machine:
         self.stop()
 
 
+class Image:
+    """A disk image, as both machines are told of it."""
+
+    def __init__(self, path, kind='raw'):
+        self.path, self.kind = path, kind
+
+    def create(self, size, backing=None):
+        below = ['-b', backing.path, '-F', backing.kind] if backing else []
+        subprocess.run(['qemu-img', 'create', '-q', '-f', self.kind, *below, self.path, str(size)], check=True)
+
+    def convert_from(self, other):
+        subprocess.run(['qemu-img', 'convert', '-f', other.kind, '-O', self.kind, other.path, self.path], check=True)
+
+    def sync(self):
+        with open(self.path, 'rb+') as image:
+            os.fsync(image.fileno())
+
+
 class Oriel(Machine):
     title = 'bench-machine'
 
-    def __init__(self, options, environment):
+    def __init__(self, options, environment, image):
         folder = f'{options.folder}/machine'
         os.makedirs(folder, exist_ok=True)
         with open(f'{folder}/machine.conf', 'w', encoding='ascii') as conf:
             conf.write(f'[machine]\nname={self.title}\ncpus=1\nmemory={RAM // MEBIBYTE}\nboot=cd\n'
-                       f'[serial]\nmode=socket\n[disk0]\npath={options.image}\n[cd1]\npath={options.disc}\n')
+                       f'[serial]\nmode=socket\n[disk0]\npath={image.path}\nformat={image.kind}\n[cd1]\npath={options.disc}\n')
         super().__init__([options.oriel, folder], f'{environment["XDG_RUNTIME_DIR"]}/oriel/machine.serial.sock',
                          environment)
 
@@ -111,12 +129,12 @@ class Oriel(Machine):
 class Qemu(Machine):
     title = 'QEMU'
 
-    def __init__(self, options, environment):
+    def __init__(self, options, environment, image):
         path = f'{options.folder}/qemu.serial'
         command = [
             options.qemu, '-machine', 'q35', '-accel', 'kvm', '-m', str(RAM // MEBIBYTE), '-vga', 'std',
             '-display', options.qemu_display, '-nic', 'none', '-boot', 'd', '-cdrom', options.disc,
-            '-drive', f'file={options.image},format=raw,if=none,id=disk,cache=writeback,aio={options.qemu_aio}',
+            '-drive', f'file={image.path},format={image.kind},if=none,id=disk,cache=writeback,aio={options.qemu_aio}',
             '-device', 'ide-hd,drive=disk,bus=ide.0', '-serial', f'unix:{path},server=on,wait=off']
         if os.path.exists(path):
             os.remove(path)
