@@ -33,12 +33,12 @@ static const struct kind {
 	uint64_t length;
 	uint64_t step;       /* from one request to the next, around the disk */
 	uint64_t fresh_step; /* likewise, never the same cluster twice */
-	unsigned count[2];   /* at the depths 1 and 32 */
+	unsigned count[2];   /* with allocated clusters, and otherwise */
 } kinds[] = {
-	{ "4 KiB random read", false, 4096, 4096 * 10007, 4096 * 10007, { 15000, 30000 } },
-	{ "4 KiB random write", true, 4096, 4096 * 10007, CLUSTER * 15, { 2000, 2000 } },
-	{ "1 MiB sequential read", false, MEBIBYTE, MEBIBYTE, MEBIBYTE, { 512, 512 } },
-	{ "1 MiB sequential write", true, MEBIBYTE, MEBIBYTE, MEBIBYTE, { SIZE / MEBIBYTE, SIZE / MEBIBYTE } },
+	{ "4 KiB random read", false, 4096, 4096 * 10007, 4096 * 10007, { 60000, 60000 } },
+	{ "4 KiB random write", true, 4096, 4096 * 10007, CLUSTER * 15, { 6000, 2000 } },
+	{ "1 MiB sequential read", false, MEBIBYTE, MEBIBYTE, MEBIBYTE, { 1000, 1000 } },
+	{ "1 MiB sequential write", true, MEBIBYTE, MEBIBYTE, MEBIBYTE, { 4 * SIZE / MEBIBYTE, SIZE / MEBIBYTE } },
 };
 
 struct row {
@@ -332,7 +332,7 @@ static void measure_rows(const struct settings *settings)
 	for (int layout = ALLOCATED; layout < LAYOUTS; layout++) {
 		for (unsigned i = 0; i < G_N_ELEMENTS(kinds) * G_N_ELEMENTS(depths); i++) {
 			const struct kind *kind = &kinds[i / 2];
-			struct row row = { kind, layout, depths[i % 2], kind->count[i % 2],
+			struct row row = { kind, layout, depths[i % 2], kind->count[layout != ALLOCATED],
 					   layout == ALLOCATED ? kind->step : kind->fresh_step };
 
 			measure(settings, &row);

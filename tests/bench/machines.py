@@ -121,7 +121,8 @@ class Oriel(Machine):
         os.makedirs(folder, exist_ok=True)
         with open(f'{folder}/machine.conf', 'w', encoding='ascii') as conf:
             conf.write(f'[machine]\nname={self.title}\ncpus=1\nmemory={RAM // MEBIBYTE}\nboot=cd\n'
-                       f'[serial]\nmode=socket\n[disk0]\npath={image.path}\nformat={image.kind}\n[cd1]\npath={options.disc}\n')
+                       f'[serial]\nmode=socket\n[disk0]\npath={image.path}\nformat={image.kind}\n'
+                       f'[cd1]\npath={options.disc}\n')
         super().__init__([options.oriel, folder], f'{environment["XDG_RUNTIME_DIR"]}/oriel/machine.serial.sock',
                          environment)
 
