@@ -303,7 +303,7 @@ static int run(const char *first, ...)
 }
 
 /* Somebody else has the image, or we have it. */
-static void test_locked_image(void)
+static void test_locked_image(gconstpointer format)
 {
 	struct guest *guest = guest_new("locked"), *other = guest_new("other");
 	g_autofree char *image = guest_add_disk(guest, NULL, 1 << 20);
@@ -312,8 +312,11 @@ static void test_locked_image(void)
 	g_autoptr(GError) error = NULL;
 	g_autofree char *line = NULL;
 
+	g_assert_cmpint(run("qemu-img", "create", "-q", "-f", format, image, "1M", NULL), ==, 0);
+	guest_set(guest, "disk0", "format", "%s", (const char *)format);
+	guest_set(other, "disk0", "format", "%s", (const char *)format);
 	qemu_io = g_subprocess_new(G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE, &error, "qemu-io",
-				   "-f", "raw", image, NULL);
+				   "-f", format, image, NULL);
 	g_assert_no_error(error);
 	/* It has the image by the time that it answers. */
 	g_output_stream_write_all(g_subprocess_get_stdin_pipe(qemu_io), "length\n", 7, NULL, NULL, &error);
@@ -330,12 +333,13 @@ static void test_locked_image(void)
 
 	guest_start(guest);
 	guest_wait_state(guest, "running", 20);
-	g_assert_cmpint(run("qemu-io", "-f", "raw", "-c", "write 0 4096", image, NULL), ==, 1);
+	g_assert_cmpint(run("qemu-io", "-f", format, "-c", "write 0 4096", image, NULL), ==, 1);
+	g_assert_cmpint(run("qemu-img", "convert", "-f", format, "-O", "raw", image, "/dev/null", NULL), ==, 1);
 	guest_set(other, "disk0", "path", "%s", image);
 	refuse(other, true, image, "by another program", NULL);
 	g_variant_unref(guest_call(guest, "Stop", NULL));
 	guest_wait_end(guest, 10);
-	g_assert_cmpint(run("qemu-io", "-f", "raw", "-c", "write 0 4096", image, NULL), ==, 0);
+	g_assert_cmpint(run("qemu-io", "-f", format, "-c", "write 0 4096", image, NULL), ==, 0);
 	guest_free(other);
 	guest_free(guest);
 }
@@ -392,7 +396,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/bad-input/runtime-folder", test_runtime_folder);
 	g_test_add_func("/bad-input/no-runtime-folder", test_no_runtime_folder);
 	g_test_add_func("/bad-input/read-only-folder", test_read_only_folder);
-	g_test_add_func("/bad-input/locked-image", test_locked_image);
+	g_test_add_data_func("/bad-input/locked-image/raw", "raw", test_locked_image);
+	g_test_add_data_func("/bad-input/locked-image/qcow2", "qcow2", test_locked_image);
 	g_test_add_func("/bad-input/started-twice", test_started_twice);
 	g_test_add_func("/bad-input/killed", test_killed);
 	return harness_run();
