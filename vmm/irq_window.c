@@ -9,9 +9,12 @@
 #define GRACE (5 * NSEC_PER_SEC / 1000)
 /* Windows are a few instructions in some ten thousand: at this pace a key waits for a tenth of a second. */
 #define KICK_PERIOD (NSEC_PER_SEC / 20000)
+/* A vCPU that waits for a processor needs longer to notice. */
+#define KICK_PERIOD_UNNOTICED (4 * KICK_PERIOD)
 /* Being kicked takes half of the guest's time. One that is busy with something else must get through with it. */
 #define KICKS_FOR_REST 5000
-#define REST (NSEC_PER_SEC)
+#define REST_FOR_BURST 4
+#define REST_MAX (10 * NSEC_PER_SEC)
 #define KICKS_FOR_COUNTERS 1000
 /* A line that nobody serves (masked, perhaps) is looked after ever more seldom: GRACE times 2 to this power. */
 #define MISSES_MAX 8
@@ -36,22 +39,35 @@ static bool kvm_emulates(struct kvm *kvm)
 	return window->emulates;
 }
 
+static uint64_t kick(struct kvm *kvm)
+{
+	struct irq_window *window = &kvm->irq_window;
+	uint64_t now = clock_now(&kvm->vm->clock), wait = KICK_PERIOD;
+
+	if (window->kicks % KICKS_FOR_REST == 0)
+		window->burst = now;
+	/* If the last kick has not been noticed yet, this one is the same. */
+	if (!g_atomic_int_compare_and_exchange(&window->wanted, 0, 1))
+		wait = KICK_PERIOD_UNNOTICED;
+	else if (++window->kicks % KICKS_FOR_REST == 0)
+		wait = MIN(REST_FOR_BURST * (now - window->burst), REST_MAX);
+	vcpu_kick(kvm->vcpus->pdata[0]);
+	return wait;
+}
+
 static void line_waits(void *opaque)
 {
 	struct kvm *kvm = opaque;
 	struct irq_window *window = &kvm->irq_window;
-	uint64_t wait = KICK_PERIOD;
+	uint64_t wait;
 
-	if (!g_atomic_int_get(&window->wanted) && !kvm_emulates(kvm)) {
+	if (g_atomic_int_get(&window->wanted) || kvm_emulates(kvm)) {
+		window->misses = 0;
+		wait = kick(kvm);
+	} else {
 		window->misses = MIN(window->misses + 1, MISSES_MAX);
 		window->kicks = 0;
 		wait = GRACE << window->misses;
-	} else {
-		/* A vCPU that waits for a processor has not noticed the kick before: then this is the same one. */
-		if (g_atomic_int_compare_and_exchange(&window->wanted, 0, 1) && ++window->kicks % KICKS_FOR_REST == 0)
-			wait = REST;
-		vcpu_kick(kvm->vcpus->pdata[0]);
-		window->misses = 0;
 	}
 	timer_set(&window->timer, clock_now(&kvm->vm->clock) + wait);
 }

@@ -21,8 +21,9 @@ struct irq_window {
 	int wanted;        /* atomic: vCPU 0 was kicked to look for interrupts */
 	struct timer timer;
 	unsigned misses;                /* looks in a row that found the guest running natively */
-	unsigned kicks;                 /* since KVM's counters were read */
-	struct kvm_stats_counters seen; /* then */
+	unsigned kicks;                 /* that vCPU 0 noticed, since the line went up or the last miss */
+	uint64_t burst;                 /* when they began after the last rest, on the guest's clock */
+	struct kvm_stats_counters seen; /* KVM's, when they were read last */
 	bool emulates;                  /* what they said */
 };
 

@@ -437,11 +437,3 @@ struct area guest_wait_text(struct guest *guest, const char *text, unsigned seco
 	guest_wait_screen(guest, sees_text, &search, what, seconds);
 	return search.found;
 }
-
-bool harness_unfinished(const char *why)
-{
-	if (g_getenv("ORIEL_TEST_UNFINISHED"))
-		return false;
-	g_test_skip(why);
-	return true;
-}

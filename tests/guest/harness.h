@@ -122,9 +122,3 @@ unsigned guest_changes(const struct guest *guest);
 void guest_wait_changes(struct guest *guest, unsigned changes, unsigned seconds);
 /* Until the process has ended; fails unless it ended well. */
 void guest_wait_end(struct guest *guest, unsigned seconds);
-
-/*
- * Skips the running test, with the reason, as long as the machine is known not to get there on hosts like this one. True:
- * return now. ORIEL_TEST_UNFINISHED=1 runs such tests all the same.
- */
-bool harness_unfinished(const char *why);
