@@ -443,6 +443,8 @@ static void do_resize(struct disk *disk, bool by_us)
 	/* QEMU shrinks no image with snapshots, and neither resizes an image of version 2 with them, or bitmaps. */
 	if (disk->bitmaps || (disk->snapshot_count && (disk->config.version == 2 || (!by_us && size < disk->size))))
 		return;
+	/* QEMU cannot hide what a longer backing image has without the zero flag of version 3. */
+	by_us |= disk->config.version == 2 && disk->backed;
 	if (chance(disk, 2))
 		size = MIN(disk->size + more, MODEL_MAX);
 	note(disk, "resize to %" G_GUINT64_FORMAT, size);
