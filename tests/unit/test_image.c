@@ -498,6 +498,7 @@ int main(int argc, char **argv)
 	add("commit-rebase", "-o compat=1.1", test_commit_rebase);
 	add("commit-rebase-512", "-o cluster_size=512", test_commit_rebase);
 	add("commit-rebase-extended", "-o extended_l2=on", test_commit_rebase);
+	add("commit-rebase-external", "-o data_file=data.raw", test_commit_rebase);
 	add("compact", NULL, test_compact);
 	add("refused", NULL, test_refused);
 	add("loops", NULL, test_loops);
