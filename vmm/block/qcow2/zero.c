@@ -137,6 +137,8 @@ static enum qcow2_step zero_mapped(struct qcow2_op *op, struct qcow2_page *page)
 	uint64_t unit = 1ull << image->unit_bits, guest = op->position, end = whole_end(op);
 	struct qcow2_entry entry = qcow2_entry_get(page, guest);
 	enum qcow2_kind kind = qcow2_kind(image, entry, guest);
+	/* Data further on in the cluster has to go from the external file too. */
+	bool whole = !image->external || !(entry.bitmap & 0xffffffffull);
 	uint64_t part = MIN(op->end, (guest | (unit - 1)) + 1) - guest;
 	uint64_t start = guest & ~(image->cluster_size - 1);
 
@@ -144,7 +146,7 @@ static enum qcow2_step zero_mapped(struct qcow2_op *op, struct qcow2_page *page)
 		return QCOW2_WAIT;
 	if (image->external && kind == QCOW2_DATA)
 		zero_external(op, page);
-	else if (guest % image->cluster_size == 0 && end - guest >= image->cluster_size)
+	else if (whole && guest % image->cluster_size == 0 && end - guest >= image->cluster_size)
 		return zero_cluster(op, page);
 	else if (kind == QCOW2_INVALID || guest % unit || end - guest < unit || kind == QCOW2_PACKED)
 		zero_part(op, kind, part);
