@@ -711,9 +711,7 @@ int main(int argc, char **argv)
 	g_log_set_always_fatal(G_LOG_FATAL_MASK);
 	sequences = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 40;
 	first = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 1;
-	/* What a power cut would leave is not the question here. */
-	if (!g_getenv("TMPDIR") && access("/dev/shm", W_OK) == 0)
-		g_setenv("TMPDIR", "/dev/shm", TRUE);
+	folder_use_memory();
 	g_test_add_func("/differential/sequences", test_sequences);
 	return g_test_run();
 }

@@ -445,16 +445,16 @@ static void test_interrupted(struct folder *folder, gconstpointer data)
 	static const struct {
 		const char *arguments, *appears;
 	} cases[] = {
-		{ "create x -f raw 400M --preallocation full", "x" },
-		{ "create x 400M --preallocation full", "x" },
-		{ "create x 400M --preallocation full --data-file y", "y" },
+		{ "create x -f raw 200M --preallocation full", "x" },
+		{ "create x 200M --preallocation full", "x" },
+		{ "create x 200M --preallocation full --data-file y", "y" },
 		{ "convert -c large.raw x", "x" },
 		{ "convert large.raw x --cluster-size 512", "x" },
 	};
 
 	(void)data;
-	JUDGE("qemu-img create -q -f raw large.raw 300M");
-	JUDGE("qemu-io -f raw -c 'write -P 1 0 100M' -c 'write -P 2 100M 100M' -c 'write -P 3 200M 100M' large.raw");
+	JUDGE("qemu-img create -q -f raw large.raw 96M");
+	JUDGE("qemu-io -f raw -c 'write -P 1 0 96M' large.raw");
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
 		int status = start_and_interrupt(folder, cases[i].arguments, cases[i].appears);
 
@@ -480,6 +480,7 @@ int main(int argc, char **argv)
 	/* It runs in other folders. */
 	oriel_program = program = g_canonicalize_filename(argv[1], NULL);
 	g_setenv("LC_ALL", "C", TRUE);
+	folder_use_memory();
 	add("usage", NULL, test_usage);
 	add("create", NULL, test_create);
 	add("create-refused", NULL, test_create_refused);
