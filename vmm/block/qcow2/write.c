@@ -194,8 +194,8 @@ static void prepare_copied(struct qcow2_allocation *allocation, struct copied *c
 
 	if (!copied->length)
 		return;
-	/* Aligned and a multiple of 512 whatever the cluster size. */
-	copied->data = aligned_alloc(512, copied->length);
+	/* An image may end anywhere. */
+	copied->data = aligned_alloc(512, (copied->length + 511) & ~511ull);
 	copied->iov = (struct iovec){ copied->data, copied->length };
 	if (!copied->read) {
 		memset(copied->data, 0, copied->length);
