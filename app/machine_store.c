@@ -129,6 +129,13 @@ static gboolean create_configuration(const char *folder, const struct oriel_mach
 		config->has_disk[0] = true;
 		config->disks[0] = (struct config_disk){ .kind = CONFIG_DISK, .path = g_strdup(DISK), .ssd = true };
 	}
+	for (guint i = 0; description->disks && description->disks[i]; i++) {
+		guint port = i ? i + 1 : 0; /* the CD drive is at port 1 */
+
+		config->has_disk[port] = true;
+		config->disks[port] = (struct config_disk){ .kind = CONFIG_DISK, .ssd = true,
+			.path = g_path_get_basename(description->disks[i]) };
+	}
 	config->has_disk[1] = true;
 	config->disks[1] = (struct config_disk){ .kind = CONFIG_CD, .path = g_strdup(description->iso),
 						 .read_only = true };
@@ -180,11 +187,25 @@ char *oriel_store_free_id(const char *name)
 	}
 }
 
+/* back: out of the building again */
+static gboolean move_disks(const char *building, const char *const *disks, gboolean back, GError **error)
+{
+	for (guint i = 0; disks && disks[i]; i++) {
+		g_autofree char *name = g_path_get_basename(disks[i]);
+		g_autofree char *inside = g_build_filename(building, name, NULL);
+
+		if (g_rename(back ? inside : disks[i], back ? disks[i] : inside) < 0 && !back)
+			return fail_errno(error, errno, "move the disk", disks[i]);
+	}
+	return TRUE;
+}
+
 /* In a folder that nobody looks at until it is renamed. */
 static gboolean create_in(const char *building, const char *folder, const char *id,
 			  const struct oriel_machine_description *description, GError **error)
 {
 	if (!create_configuration(building, description, error) ||
+	    !move_disks(building, description->disks, FALSE, error) ||
 	    (description->disk_size && !create_disk(building, description->disk_size, error)))
 		return FALSE;
 	if (renameat2(AT_FDCWD, building, AT_FDCWD, folder, RENAME_NOREPLACE) == 0)
@@ -206,6 +227,11 @@ gboolean oriel_store_create(const struct oriel_machine_description *description,
 			    "A disk must have at least 1 MiB and be a multiple of 512 bytes");
 		return FALSE;
 	}
+	if (description->disks && g_strv_length((char **)description->disks) > CONFIG_DISKS - 1) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "A machine can have %u disks",
+			    CONFIG_DISKS - 1);
+		return FALSE;
+	}
 	if (description->iso && !g_file_test(description->iso, G_FILE_TEST_IS_REGULAR)) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "There is no disc image %s", description->iso);
 		return FALSE;
@@ -218,6 +244,7 @@ gboolean oriel_store_create(const struct oriel_machine_description *description,
 		return fail_errno(error, errno, "make a folder in", machines);
 	if (create_in(building, folder, id, description, error))
 		return TRUE;
+	move_disks(building, description->disks, TRUE, NULL);
 	remove_machine(building);
 	return FALSE;
 }
