@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "disk.h"
 #include "launcher.h"
 #include "machine_client.h"
 #include "machine_store.h"
@@ -93,39 +94,6 @@ gboolean oriel_parse_size(const char *text, guint64 *size, GError **error)
 	return TRUE;
 }
 
-int oriel_command_create(const struct oriel_command *command, int argc, char **argv)
-{
-	struct oriel_machine_description description = { .name = NULL };
-	g_autofree char *iso = NULL, *disk = NULL, *path = NULL;
-	gint64 memory = 0;
-	int cpus = 0, status;
-	const GOptionEntry entries[] = {
-		{ "iso", 0, 0, G_OPTION_ARG_FILENAME, &iso, "Disc image in the CD drive", "FILE" },
-		{ "disk", 0, 0, G_OPTION_ARG_STRING, &disk, "Size of the disk, such as 20G; 0 for none (default 32G)",
-		  "SIZE" },
-		{ "memory", 0, 0, G_OPTION_ARG_INT64, &memory, "Memory in MiB", "MIB" },
-		{ "cpus", 0, 0, G_OPTION_ARG_INT, &cpus, "Number of processors", "COUNT" },
-		{ NULL },
-	};
-	GError *error = NULL;
-
-	if (!oriel_command_parse(command, entries, 1, 1, &argc, &argv, &status))
-		return status;
-	if (!oriel_parse_size(disk ? disk : "32G", &description.disk_size, &error))
-		return oriel_command_fail(error);
-	if (memory < 0 || memory > G_MAXINT64 >> 20 || cpus < 0) {
-		fprintf(stderr, "%s: memory and cpus are positive numbers\n", g_get_prgname());
-		return ORIEL_FAILURE;
-	}
-	if (iso)
-		path = g_canonicalize_filename(iso, NULL);
-	description.name = argv[1];
-	description.iso = path;
-	description.memory = (guint64)memory << 20;
-	description.cpus = (guint)cpus;
-	return oriel_store_create(&description, &error) ? ORIEL_SUCCESS : oriel_command_fail(error);
-}
-
 /* "running", "paused" ..., "stopped" without a process, "broken" without a readable configuration. */
 static char *machine_state(const char *name)
 {
@@ -145,22 +113,53 @@ static char *machine_state(const char *name)
 	return g_strdup(state ? g_variant_get_string(state, NULL) : "stopped");
 }
 
+static void list_json(GString *json, const char *id, const char *state)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *folder = oriel_store_folder(id, NULL);
+	struct machine_config *config = oriel_store_load(id, &error);
+
+	oriel_disk_json_open(json, NULL, '{');
+	oriel_disk_json_string(json, "id", id);
+	oriel_disk_json_string(json, "name", config && config->name ? config->name : id);
+	oriel_disk_json_string(json, "state", state);
+	oriel_disk_json_string(json, "folder", folder);
+	if (config) {
+		oriel_disk_json_number(json, "cpus", config->cpus);
+		oriel_disk_json_number(json, "memory", config->memory);
+		machine_config_free(config);
+	} else {
+		oriel_disk_json_string(json, "error", error->message);
+	}
+	oriel_disk_json_close(json, '}');
+}
+
 int oriel_command_list(const struct oriel_command *command, int argc, char **argv)
 {
+	gboolean as_json = FALSE;
+	const GOptionEntry entries[] = { ORIEL_JSON_OPTION(&as_json), { NULL } };
+	g_autoptr(GString) json = g_string_new(NULL);
 	g_auto(GStrv) names = NULL;
 	GError *error = NULL;
 	int status;
 
-	if (!oriel_command_parse(command, NULL, 0, 0, &argc, &argv, &status))
+	if (!oriel_command_parse(command, entries, 0, 0, &argc, &argv, &status))
 		return status;
 	names = oriel_store_list(&error);
 	if (!names)
 		return oriel_command_fail(error);
+	oriel_disk_json_open(json, NULL, '[');
 	for (guint i = 0; names[i]; i++) {
 		g_autofree char *state = machine_state(names[i]);
 
-		printf("%-10s %s\n", state, names[i]);
+		if (as_json)
+			list_json(json, names[i], state);
+		else
+			printf("%-10s %s\n", state, names[i]);
 	}
+	oriel_disk_json_close(json, ']');
+	if (as_json)
+		printf("%s\n", json->str);
 	return ORIEL_SUCCESS;
 }
 
@@ -219,22 +218,14 @@ static int start_machine(const char *folder, const char *socket, gboolean headle
 	return start.answered ? ORIEL_SUCCESS : ORIEL_FAILURE;
 }
 
-int oriel_command_start(const struct oriel_command *command, int argc, char **argv)
+int oriel_command_start_machine(const char *name, gboolean headless)
 {
-	gboolean headless = FALSE;
-	const GOptionEntry entries[] = {
-		{ "headless", 0, 0, G_OPTION_ARG_NONE, &headless, "Start it without a window", NULL },
-		{ NULL },
-	};
+	struct machine_config *config;
 	g_autoptr(OrielMachineClient) running = NULL;
 	g_autofree char *socket = NULL, *folder = NULL;
-	struct machine_config *config;
 	GError *error = NULL;
-	int status;
 
-	if (!oriel_command_parse(command, entries, 1, 1, &argc, &argv, &status))
-		return status;
-	config = oriel_store_load(argv[1], &error);
+	config = oriel_store_load(name, &error);
 	if (!config)
 		return oriel_command_fail(error);
 	socket = machine_config_socket_path(config);
@@ -246,4 +237,18 @@ int oriel_command_start(const struct oriel_command *command, int argc, char **ar
 		return ORIEL_FAILURE;
 	}
 	return start_machine(folder, socket, headless);
+}
+
+int oriel_command_start(const struct oriel_command *command, int argc, char **argv)
+{
+	gboolean headless = FALSE;
+	const GOptionEntry entries[] = {
+		{ "headless", 0, 0, G_OPTION_ARG_NONE, &headless, "Start it without a window", NULL },
+		{ NULL },
+	};
+	int status;
+
+	if (!oriel_command_parse(command, entries, 1, 1, &argc, &argv, &status))
+		return status;
+	return oriel_command_start_machine(argv[1], headless);
 }

@@ -33,7 +33,25 @@ int oriel_command_fail(GError *error);
 /* A number of bytes: 20G, 512M, 1T. */
 gboolean oriel_parse_size(const char *text, guint64 *size, GError **error);
 
+/* For the GOptionEntry list of commands that can print JSON */
+#define ORIEL_JSON_OPTION(variable) { "json", 0, 0, G_OPTION_ARG_NONE, variable, "Print JSON, for programs", NULL }
+
+/* Starts a machine and waits until it answers; returns the exit status. */
+int oriel_command_start_machine(const char *name, gboolean headless);
+
+/* create_commands.c */
 int oriel_command_create(const struct oriel_command *command, int argc, char **argv);
+int oriel_command_import(const struct oriel_command *command, int argc, char **argv);
+int oriel_command_identify(const struct oriel_command *command, int argc, char **argv);
+int oriel_command_systems(const struct oriel_command *command, int argc, char **argv);
+int oriel_command_check(const struct oriel_command *command, int argc, char **argv);
+
+/* machine_commands.c */
+int oriel_command_clone(const struct oriel_command *command, int argc, char **argv);
+int oriel_command_delete(const struct oriel_command *command, int argc, char **argv);
+int oriel_command_config(const struct oriel_command *command, int argc, char **argv);
+int oriel_command_log(const struct oriel_command *command, int argc, char **argv);
+
 int oriel_command_list(const struct oriel_command *command, int argc, char **argv);
 int oriel_command_start(const struct oriel_command *command, int argc, char **argv);
 

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "commands.h"
+#include "disk.h"
 #include "machine_client.h"
 #include "machine_store.h"
 
@@ -144,6 +145,21 @@ static int compare_strings(gconstpointer a, gconstpointer b)
 	return g_strcmp0(*(const char *const *)a, *(const char *const *)b);
 }
 
+static void print_counters_json(GVariant *counters)
+{
+	g_autoptr(GString) json = g_string_new(NULL);
+	GVariantIter iterator;
+	const char *name;
+	guint64 value;
+
+	oriel_disk_json_open(json, NULL, '{');
+	g_variant_iter_init(&iterator, counters);
+	while (g_variant_iter_next(&iterator, "{&st}", &name, &value))
+		oriel_disk_json_number(json, name, value);
+	oriel_disk_json_close(json, '}');
+	printf("%s\n", json->str);
+}
+
 /* One "name value" a line, sorted by name. */
 static void print_counters(GVariant *counters)
 {
@@ -162,12 +178,14 @@ static void print_counters(GVariant *counters)
 
 int oriel_command_statistics(const struct oriel_command *command, int argc, char **argv)
 {
+	gboolean as_json = FALSE;
+	const GOptionEntry entries[] = { ORIEL_JSON_OPTION(&as_json), { NULL } };
 	g_autoptr(OrielMachineClient) client = NULL;
 	g_autoptr(GVariant) reply = NULL, counters = NULL;
 	GError *error = NULL;
 	int status;
 
-	if (!oriel_command_parse(command, NULL, 1, 1, &argc, &argv, &status))
+	if (!oriel_command_parse(command, entries, 1, 1, &argc, &argv, &status))
 		return status;
 	client = connect_to(argv[1], &error);
 	if (client)
@@ -179,6 +197,9 @@ int oriel_command_statistics(const struct oriel_command *command, int argc, char
 		return ORIEL_FAILURE;
 	}
 	counters = g_variant_get_child_value(reply, 0);
-	print_counters(counters);
+	if (as_json)
+		print_counters_json(counters);
+	else
+		print_counters(counters);
 	return ORIEL_SUCCESS;
 }

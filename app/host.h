@@ -18,13 +18,11 @@ typedef enum {
 	ORIEL_PROBLEM_NOT_LOGGED_IN,  /* he is in its group, but not since he logged in */
 	ORIEL_PROBLEM_BUSY,           /* another hypervisor has the processor */
 	ORIEL_PROBLEM_KVM_FAILED,     /* anything else that /dev/kvm says */
-	ORIEL_PROBLEM_NO_BIOS,        /* firmware package missing */
-	ORIEL_PROBLEM_NO_UEFI,
+	ORIEL_PROBLEM_NO_FIRMWARE,    /* its package is missing */
 } OrielProblemKind;
 
 struct oriel_problem {
 	OrielProblemKind kind;
-	gboolean fatal; /* no machine runs at all */
 	char *message;  /* what is wrong, a sentence or two */
 	char *advice;   /* what to do about it; NULL if the command says it all */
 	char *command;  /* a shell command that mends it, to be shown, copied, or run with root's rights; NULL */
@@ -34,23 +32,25 @@ struct oriel_host_info {
 	guint cpus;
 	guint64 memory;    /* bytes */
 	guint64 available; /* without making others swap */
-	const GPtrArray *problems; /* of struct oriel_problem; empty: machines run */
+	const GPtrArray *problems; /* of struct oriel_problem, each of which keeps all machines from running */
 };
 
 #define ORIEL_TYPE_HOST (oriel_host_get_type())
 G_DECLARE_FINAL_TYPE(OrielHost, oriel_host, ORIEL, HOST, GObject)
 
-/*
- * Looks at the computer; quick, no network and no disk's worth of reading. root is "" except in tests: the folder that
- * has the computer's /proc, /sys, /dev, /etc and /usr.
- */
-OrielHost *oriel_host_new(const char *root);
-const struct oriel_host_info *oriel_host_get_info(OrielHost *self);
+/* Looks at the computer as it is now; a few small files of /proc and /sys. */
+OrielHost *oriel_host_new(void);
 
-/* Whether a machine with UEFI can start; NULL, or what is missing, which the host keeps. */
-const struct oriel_problem *oriel_host_find_problem(OrielHost *self, OrielProblemKind kind);
-/* Whether any problem is fatal. */
-gboolean oriel_host_can_run(OrielHost *self);
+/* What tests put in the computer's place */
+struct oriel_host_place {
+	const char *root;                     /* folder that has its proc, sys, dev, etc and usr */
+	const char *user;                     /* who asks */
+	int (*try_kvm)(const char *device);   /* makes a VM and drops it: 0 or errno */
+};
+
+OrielHost *oriel_host_new_at(const struct oriel_host_place *place);
+
+const struct oriel_host_info *oriel_host_get_info(OrielHost *self);
 
 /* Bytes that the user may still write in the folder, or in the nearest one above that exists. 0: none, or unknown. */
 guint64 oriel_host_get_free_space(const char *folder);

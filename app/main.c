@@ -10,7 +10,12 @@
 #include "places.h"
 
 static const struct oriel_command commands[] = {
-	{ "create", "NAME", "Make a new machine", oriel_command_create },
+	{ "create", "[NAME]", "Make a new machine", oriel_command_create },
+	{ "import", "FILE [NAME]", "Make a machine from another program's disk or appliance", oriel_command_import },
+	{ "clone", "NAME NEW-NAME", "Make a copy of a machine", oriel_command_clone },
+	{ "delete", "NAME", "Move a machine to the trash", oriel_command_delete },
+	{ "config", "NAME [KEY [VALUE]]", "Show or change a machine's configuration", oriel_command_config },
+	{ "log", "NAME", "Show what a machine has reported", oriel_command_log },
 	{ "list", "", "List the machines and what they are doing", oriel_command_list },
 	{ "start", "NAME", "Start a machine", oriel_command_start },
 	{ "pause", "NAME", "Hold a machine where it is", oriel_command_simple, "Pause" },
@@ -24,6 +29,9 @@ static const struct oriel_command commands[] = {
 	{ "keys", "NAME KEYS...", "Press keys, for example ctrl+alt+delete", oriel_command_keys },
 	{ "type", "NAME TEXT", "Type a text as a US keyboard would", oriel_command_type },
 	{ "disk", "COMMAND ...", "Create, check, convert ... images of disks", oriel_command_disk },
+	{ "identify", "FILE...", "Tell which operating system a disc image has", oriel_command_identify },
+	{ "systems", "[WORD...]", "List the operating systems that are known", oriel_command_systems },
+	{ "check", "", "Tell whether this computer can run machines", oriel_command_check },
 	{ "statistics", "NAME", "Show a machine's counters", oriel_command_statistics },
 };
 
@@ -31,11 +39,11 @@ static void print_help(FILE *file)
 {
 	fprintf(file, "Usage:\n  oriel\n  oriel COMMAND [OPTION...] NAME ...\n\n"
 		"Without a command it opens the manager's window.\n\nCommands:\n"
-		"  %-24s Open the manager, and files in it\n", "open [FILE...]");
+		"  %-28s Open the manager, and files in it\n", "open [FILE...]");
 	for (guint i = 0; i < G_N_ELEMENTS(commands); i++) {
 		g_autofree char *usage = g_strdup_printf("%s %s", commands[i].name, commands[i].arguments);
 
-		fprintf(file, "  %-24s %s\n", usage, commands[i].summary);
+		fprintf(file, "  %-28s %s\n", usage, commands[i].summary);
 	}
 	fprintf(file, "\n\"oriel COMMAND --help\" tells more about one of them.\n");
 }

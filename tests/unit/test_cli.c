@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "../../vmm/config/config.h"
 #include "../../vmm/control/control.h"
@@ -272,7 +273,8 @@ static void test_help(struct fixture *f, gconstpointer unused)
 {
 	static const char *const commands[] = {
 		"create", "list", "start", "pause", "resume", "reset", "power-button", "stop", "screenshot", "insert",
-		"eject", "keys", "type", "statistics",
+		"eject", "keys", "type", "statistics", "import", "clone", "delete", "config", "log", "identify", "systems",
+		"check",
 	};
 	g_autofree char *help = run(f, 0, "--help", NULL);
 
@@ -349,6 +351,118 @@ static void test_create_refuses(struct fixture *f, gconstpointer unused)
 		g_dir_close(left);
 }
 
+/* A volume descriptor is enough to be recognised. */
+static void write_disc(struct fixture *f, const char *name, const char *volume)
+{
+	g_autofree char *path = g_build_filename(f->folder, name, NULL);
+	g_autofree char *bytes = g_malloc0(32 * 2048);
+
+	memcpy(bytes + 16 * 2048, "\1CD001\1", 7);
+	memset(bytes + 16 * 2048 + 40, ' ', 32);
+	memcpy(bytes + 16 * 2048 + 40, volume, strlen(volume));
+	g_assert_true(g_file_set_contents(path, bytes, 32 * 2048, NULL));
+}
+
+static struct machine_config *load(struct fixture *f, const char *id)
+{
+	g_autofree char *folder = g_build_filename(f->machines, id, NULL);
+	GError *error = NULL;
+	struct machine_config *config = machine_config_load(folder, &error);
+
+	g_assert_no_error(error);
+	return config;
+}
+
+static void expect_disk_size(struct fixture *f, const char *id, guint64 size)
+{
+	g_autofree char *disk = g_build_filename(f->machines, id, "disk.img", NULL);
+	struct stat status;
+
+	g_assert_cmpint(stat(disk, &status), ==, 0);
+	g_assert_cmpuint((guint64)status.st_size, ==, size);
+}
+
+static void test_recognition(struct fixture *f, gconstpointer unused)
+{
+	struct machine_config *config;
+
+	(void)unused;
+	write_disc(f, "d.iso", "Debian 12.5.0 amd64 n");
+	write_disc(f, "x.iso", "NOTHING");
+	expect(f, 0, "d.iso: Debian 12. No computer starts", "identify", "d.iso", NULL, NULL);
+	expect(f, 0, "\"system\": \"debian12\"", "identify", "--json", "d.iso", NULL);
+	expect(f, 1, "nowhere", "identify", "nowhere", "d.iso", NULL);
+	expect(f, 0, "win11 ", "systems", "windows", "11", NULL);
+	expect(f, 0, "\"needs-tpm\": true", "systems", "--json", "win11", NULL);
+	expect(f, 2, "needs a name", "create", NULL, NULL, NULL);
+	expect(f, 0, "Debian 12\n", "create", "--iso=d.iso", NULL, NULL);
+	expect(f, 0, "Debian 12 2\n", "create", "--iso=d.iso", "--disk=3G", NULL);
+	config = load(f, "Debian 12");
+	g_assert_cmpuint(config->cpus, ==, MIN(2, g_get_num_processors()));
+	g_assert_cmpuint(config->memory, >=, 1ull << 30);
+	g_assert_cmpuint(config->memory, <=, 4ull << 30);
+	machine_config_free(config);
+	expect_disk_size(f, "Debian 12", 32ull << 30);
+	expect_disk_size(f, "Debian 12 2", 3ull << 30);
+	expect(f, 0, "", "create", "w", "--iso=x.iso", "--system=win10");
+	expect_disk_size(f, "w", 64ull << 30);
+	expect(f, 1, "no system \"vista99\"", "create", "v", "--system=vista99", NULL);
+	g_free(run(f, 0, "create", "s", "--iso=x.iso", "--disk=1M", "--start", "--headless", NULL));
+	expect(f, 0, "running    s\n", "list", NULL, NULL, NULL);
+	expect(f, 0, "\"state\": \"running\"", "list", "--json", NULL, NULL);
+	expect(f, 0, "", "stop", "s", NULL, NULL);
+}
+
+static void test_import(struct fixture *f, gconstpointer unused)
+{
+	g_autofree char *raw = g_build_filename(f->folder, "old pc.img", NULL);
+	struct machine_config *config;
+
+	(void)unused;
+	g_assert_true(g_file_set_contents(raw, "disk", 4, NULL));
+	g_assert_cmpint(truncate(raw, 1 << 20), ==, 0);
+	expect(f, 0, "old pc\n", "import", "old pc.img", NULL, NULL);
+	expect(f, 0, "old pc 2\n", "import", "old pc.img", "--cpus=1", NULL);
+	expect(f, 0, "mine\n", "import", "old pc.img", "mine", "--memory=512");
+	expect(f, 1, "already", "import", "old pc.img", "mine", NULL);
+	expect(f, 1, "nowhere", "import", "nowhere.vdi", NULL, NULL);
+	expect(f, 1, "oriel import", "create", "x", "--iso", "old pc.img");
+	config = load(f, "mine");
+	g_assert_cmpuint(config->memory, ==, 512ull << 20);
+	g_assert_cmpstr(config->disks[0].path, ==, "disk.qcow2");
+	machine_config_free(config);
+}
+
+static void test_store(struct fixture *f, gconstpointer unused)
+{
+	g_autofree char *log = g_build_filename(f->machines, "two", "log", NULL);
+	g_autofree char *folder = g_build_filename(f->machines, "two", NULL);
+
+	(void)unused;
+	g_free(run(f, 0, "create", "one", "--disk", "1M", NULL));
+	expect(f, 1, "no machine named", "clone", "none", "two", NULL);
+	expect(f, 0, "two\n", "clone", "one", "two", NULL);
+	expect(f, 0, "stopped    one\nstopped    two\n", "list", NULL, NULL, NULL);
+	expect(f, 0, "\"name\": \"two\"", "list", "--json", NULL, NULL);
+	expect(f, 0, "machine.name=two\n", "config", "two", NULL, NULL);
+	expect(f, 0, "\"name\": \"two\"", "config", "two", "--json", NULL);
+	expect(f, 0, "", "config", "two", "machine.memory", "1024");
+	expect(f, 0, "1024\n", "config", "two", "machine.memory", NULL);
+	expect(f, 1, "machine.conf", "config", "two", "machine.cpus", "many");
+	expect(f, 1, "not a key", "config", "two", "cpus", "1");
+	expect(f, 1, "default", "config", "two", "serial.mode", NULL);
+	expect(f, 0, "", "config", "two", "--unset", "machine.memory");
+	expect(f, 1, "default", "config", "two", "machine.memory", NULL);
+	expect(f, 2, "--unset", "config", "two", "--unset", NULL);
+	expect(f, 1, "not written a log", "log", "two", NULL, NULL);
+	g_assert_true(g_file_set_contents(log, "first\nlast\n", -1, NULL));
+	expect(f, 0, "first\nlast\n", "log", "two", NULL, NULL);
+	expect(f, 1, "no machine named", "delete", "none", NULL, NULL);
+	expect(f, 0, "", "delete", "two", "--permanently", NULL);
+	g_assert_false(g_file_test(folder, G_FILE_TEST_EXISTS));
+	expect(f, 0, "stopped    one\n", "list", NULL, NULL, NULL);
+}
+
 static void expect_record(struct fixture *f, const char *text)
 {
 	g_autofree char *path = g_build_filename(f->machines, "box", "record", NULL);
@@ -390,6 +504,10 @@ static void test_control(struct fixture *f, gconstpointer unused)
 	expect_record(f, "key 29\nkey 46\nkey 59\nkey 24\nkey 37\nkey 28\nkey 12\n");
 	expect(f, 1, "nosuchkey", "keys", "box", "nosuchkey", NULL);
 	expect(f, 0, "exits.io 7\ntime.guest 5\n", "statistics", "box", NULL, NULL);
+	expect(f, 0, "\"time.guest\": 5", "statistics", "box", "--json", NULL);
+	expect(f, 1, "running; stop it first", "clone", "box", "other", NULL);
+	expect(f, 1, "running; stop it first", "delete", "box", NULL, NULL);
+	expect(f, 0, "after its next start", "config", "box", "machine.cpus", "2");
 	expect(f, 0, "", "stop", "box", NULL, NULL);
 	expect(f, 0, "stopped    box\n", "list", NULL, NULL, NULL);
 	expect(f, 1, "not running", "stop", "box", NULL, NULL);
@@ -429,6 +547,9 @@ int main(int argc, char **argv)
 	ADD("help", test_help);
 	ADD("create", test_create);
 	ADD("create-refuses", test_create_refuses);
+	ADD("recognition", test_recognition);
+	ADD("import", test_import);
+	ADD("store", test_store);
 	ADD("control", test_control);
 	ADD("start-fails", test_start_fails);
 	return g_test_run();
