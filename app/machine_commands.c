@@ -37,6 +37,22 @@ static gboolean is_running(const char *folder)
 	return client != NULL;
 }
 
+/* The folder of a machine that does not run, or NULL after saying why. */
+static char *find_stopped(const char *name)
+{
+	GError *error = NULL;
+	g_autofree char *folder = find_folder(name, &error);
+
+	if (!folder) {
+		oriel_command_fail(error);
+		return NULL;
+	}
+	if (!is_running(folder))
+		return g_steal_pointer(&folder);
+	fprintf(stderr, "%s: the machine is running; stop it first\n", g_get_prgname());
+	return NULL;
+}
+
 static int run_clone(struct oriel_wait *wait, const char *folder, const char *name)
 {
 	g_autofree char *id = NULL;
@@ -54,18 +70,13 @@ int oriel_command_clone(const struct oriel_command *command, int argc, char **ar
 {
 	g_autofree char *folder = NULL;
 	struct oriel_wait wait;
-	GError *error = NULL;
 	int status;
 
 	if (!oriel_command_parse(command, NULL, 2, 2, &argc, &argv, &status))
 		return status;
-	folder = find_folder(argv[1], &error);
+	folder = find_stopped(argv[1]);
 	if (!folder)
-		return oriel_command_fail(error);
-	if (is_running(folder)) {
-		fprintf(stderr, "%s: the machine is running; stop it first\n", g_get_prgname());
 		return ORIEL_FAILURE;
-	}
 	oriel_wait_begin(&wait);
 	status = run_clone(&wait, folder, argv[2]);
 	oriel_wait_end(&wait);
@@ -85,13 +96,9 @@ int oriel_command_delete(const struct oriel_command *command, int argc, char **a
 
 	if (!oriel_command_parse(command, entries, 1, 1, &argc, &argv, &status))
 		return status;
-	folder = find_folder(argv[1], &error);
+	folder = find_stopped(argv[1]);
 	if (!folder)
-		return oriel_command_fail(error);
-	if (is_running(folder)) {
-		fprintf(stderr, "%s: the machine is running; stop it first\n", g_get_prgname());
 		return ORIEL_FAILURE;
-	}
 	done = permanently ? oriel_store_delete(folder, &error) : oriel_store_trash(folder, &error);
 	if (!done && g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED))
 		g_prefix_error(&error, "There is no trash for it; --permanently deletes it for good. ");

@@ -32,19 +32,6 @@ struct archive {
 	GCancellable *cancellable;
 };
 
-static gboolean fail(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-
-static gboolean fail(GError **error, const char *format, ...)
-{
-	va_list values;
-
-	va_start(values, format);
-	if (error)
-		*error = g_error_new_valist(G_IO_ERROR, G_IO_ERROR_INVALID_DATA, format, values);
-	va_end(values);
-	return FALSE;
-}
-
 static gboolean read_at(const struct archive *archive, guint64 offset, void *buffer, gsize size)
 {
 	if (offset > archive->size || size > archive->size - offset || g_cancellable_is_cancelled(archive->cancellable))
@@ -129,14 +116,14 @@ static struct oriel_ova *read_description(const struct archive *archive, guint64
 	g_autofree char *text = NULL;
 
 	if (length > DESCRIPTION_BYTES || !length) {
-		fail(error, _("The appliance's description is damaged"));
+		oriel_ova_fail(error, _("The appliance's description is damaged"));
 		return NULL;
 	}
 	text = g_malloc(length);
 	if (read_at(archive, offset, text, length))
 		return oriel_ovf_parse(text, length, error);
 	if (!g_cancellable_set_error_if_cancelled(archive->cancellable, error))
-		fail(error, _("The appliance's description cannot be read"));
+		oriel_ova_fail(error, _("The appliance's description cannot be read"));
 	return NULL;
 }
 
@@ -147,8 +134,8 @@ static gboolean locate_members(struct oriel_ova *ova, GArray *members, GError **
 		const struct member *member = find_member(members, disk->name);
 
 		if (!member)
-			return fail(error, _("The appliance's disk %s is missing from the file. Download it again."),
-				    disk->name);
+			return oriel_ova_fail(error, _("The appliance's disk %s is missing from the file. Download it "
+						       "again."), disk->name);
 		disk->offset = member->offset;
 		disk->length = member->length;
 	}
@@ -165,7 +152,7 @@ static gboolean locate_files(struct oriel_ova *ova, const char *path, GError **e
 		struct stat status;
 
 		if (lstat(file, &status) < 0 || !S_ISREG(status.st_mode))
-			return fail(error, _("The appliance's disk %s is not beside it"), disk->name);
+			return oriel_ova_fail(error, _("The appliance's disk %s is not beside it"), disk->name);
 		disk->length = (guint64)status.st_size;
 	}
 	return TRUE;
@@ -178,12 +165,12 @@ static struct oriel_ova *read_archive(const struct archive *archive, GError **er
 	struct oriel_ova *ova;
 
 	if (!list_members(archive, members)) {
-		fail(error, _("The appliance is incomplete or damaged. Download it again."));
+		oriel_ova_fail(error, _("The appliance is incomplete or damaged. Download it again."));
 		return NULL;
 	}
 	description = find_description(members);
 	if (!description) {
-		fail(error, _("The archive has no description of a machine (a file whose name ends in .ovf)"));
+		oriel_ova_fail(error, _("The archive has no description of a machine (a file whose name ends in .ovf)"));
 		return NULL;
 	}
 	ova = read_description(archive, description->offset, description->length, error);

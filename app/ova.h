@@ -27,5 +27,7 @@ void oriel_ova_free(struct oriel_ova *ova);
 
 /* Of ovf.c: what the description says. Its disks have a name only; the error is in the words for the user. */
 struct oriel_ova *oriel_ovf_parse(const char *text, gsize size, GError **error);
+/* Of ovf.c: sets G_IO_ERROR_INVALID_DATA; FALSE. */
+gboolean oriel_ova_fail(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 G_END_DECLS

@@ -171,9 +171,7 @@ static const struct reference *find_reference(GArray *list, const char *id)
 	return NULL;
 }
 
-static gboolean fail(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-
-static gboolean fail(GError **error, const char *format, ...)
+gboolean oriel_ova_fail(GError **error, const char *format, ...)
 {
 	va_list values;
 
@@ -193,10 +191,10 @@ static gboolean add_disk(struct parser *parser, const char *id, GError **error)
 	if (!file)
 		return TRUE; /* empty: one to be created, which an appliance can do without */
 	if (strchr(file->target, '/') || *file->target == '.' || !*file->target)
-		return fail(error, _("The appliance's disk %s is not in the appliance"), file->target);
+		return oriel_ova_fail(error, _("The appliance's disk %s is not in the appliance"), file->target);
 	if (file->compressed)
-		return fail(error, _("The appliance's disk %s is compressed a second time. Export the appliance again "
-				     "without that."), file->target);
+		return oriel_ova_fail(error, _("The appliance's disk %s is compressed a second time. Export the appliance "
+					       "again without that."), file->target);
 	added.name = g_strdup(file->target);
 	g_array_append_val(parser->ova->disks, added);
 	return TRUE;
@@ -212,7 +210,7 @@ static gboolean add_disks(struct parser *parser, GError **error)
 			return FALSE;
 	if (parser->ova->disks->len)
 		return TRUE;
-	return fail(error, _("The appliance has no disk"));
+	return oriel_ova_fail(error, _("The appliance has no disk"));
 }
 
 static void clear_reference(gpointer item)
@@ -237,7 +235,7 @@ static gboolean parse(struct parser *parser, const char *text, gsize size, GErro
 	if (g_markup_parse_context_parse(context, text, (gssize)size, &reason) &&
 	    g_markup_parse_context_end_parse(context, &reason))
 		return add_disks(parser, error);
-	return fail(error, _("The appliance's description is damaged: %s"), reason->message);
+	return oriel_ova_fail(error, _("The appliance's description is damaged: %s"), reason->message);
 }
 
 struct oriel_ova *oriel_ovf_parse(const char *text, gsize size, GError **error)
