@@ -157,13 +157,29 @@ static void count_entry(struct qcow2_check *check, struct qcow2_entry entry)
 	check->last_host = host;
 }
 
-/* Returns what the entry is without bits that must not be set. */
-static uint64_t without_reserved(struct qcow2_check *check, uint64_t entry)
+/* What the entry is without bits that must not be set. */
+static struct qcow2_entry without_reserved(struct qcow2_entry entry)
 {
-	uint64_t reserved = entry & QCOW2_COMPRESSED ? QCOW2_COPIED : QCOW2_L2_RESERVED;
+	if (entry.entry & QCOW2_COMPRESSED)
+		return (struct qcow2_entry){ entry.entry & ~QCOW2_COPIED, 0 };
+	entry.entry &= ~QCOW2_L2_RESERVED;
+	return entry;
+}
 
-	check->mapping_errors += (entry & reserved) != 0;
-	return entry & ~reserved;
+/* Whether table has changed. */
+static bool mend_reserved(struct qcow2_check *check, uint8_t *table, struct qcow2_entry *entry)
+{
+	struct qcow2_entry right = without_reserved(*entry);
+	bool wrong = right.entry != entry->entry || right.bitmap != entry->bitmap;
+
+	*entry = right;
+	check->mapping_errors += wrong;
+	if (!wrong || !check->fix_mapping)
+		return false;
+	qcow2_put64(table, right.entry);
+	if (check->image->extended)
+		qcow2_put64(table + 8, right.bitmap);
+	return true;
 }
 
 static void walk_l2(struct qcow2_check *check, uint64_t offset, bool active)
@@ -181,11 +197,7 @@ static void walk_l2(struct qcow2_check *check, uint64_t offset, bool active)
 
 		if (!entry.entry && !entry.bitmap)
 			continue;
-		entry.entry = without_reserved(check, entry.entry);
-		if (check->fix_mapping && entry.entry != qcow2_get64(table + at)) {
-			qcow2_put64(table + at, entry.entry);
-			changed = true;
-		}
+		changed |= mend_reserved(check, table + at, &entry);
 		if (entry_valid(check, entry, 0)) {
 			if (active)
 				count_entry(check, entry);

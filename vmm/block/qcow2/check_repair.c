@@ -115,12 +115,12 @@ static void fix_l2_flags(struct qcow2_check *check, uint64_t offset, bool fix)
 
 	check->error = qcow2_read_at(image, offset, table, image->cluster_size);
 	for (uint64_t at = 0; at < image->cluster_size && !check->error; at += image->entry_size) {
-		uint64_t entry = qcow2_get64(table + at), right = entry & ~QCOW2_COPIED;
+		uint64_t entry = qcow2_get64(table + at), right = entry;
 
-		if (entry & QCOW2_OFFSET_MASK && !(entry & QCOW2_COMPRESSED) && !image->external)
+		if (entry & QCOW2_COMPRESSED)
+			right = entry & ~QCOW2_COPIED;
+		else if (entry & QCOW2_OFFSET_MASK && !image->external)
 			right = with_flag(check, entry, fix);
-		else if (image->external)
-			right = entry;
 		check->corruptions += right != entry;
 		wrong |= right != entry;
 		qcow2_put64(table + at, right);

@@ -503,7 +503,7 @@ int qcow2_snapshots_write(struct qcow2 *image, const struct qcow2_snapshot_table
 void qcow2_snapshots_free(struct qcow2_snapshot_table *table);
 void qcow2_snapshot_clear(struct qcow2_snapshot *snapshot);
 
-/* snapshot_tree.c, within a switch: counts everything that l1 refers to once more, or once less. EMLINK: too often. */
+/* snapshot_tree.c, within a switch: counts everything that l1 refers to once more, or less. EMLINK: too often. */
 int qcow2_tree_count(struct qcow2 *image, const uint64_t *l1, uint32_t entries, bool more);
 /* Makes the flags of the active tables right; of a table that moves, so many references go over to the copy. */
 int qcow2_tree_flag(struct qcow2 *image, uint32_t entries, unsigned users);
