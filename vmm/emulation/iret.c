@@ -1,6 +1,6 @@
 /*
- * IRET of 16 and 32-bit protected mode to the same privilege level (SDM volume 2, IRET): what a boot loader's
- * interrupt handlers end with. KVM's emulator only knows those of real and long mode.
+ * IRET of 16 and 32-bit protected mode to the same privilege level or an outer one (SDM volume 2, IRET): what a boot
+ * loader's interrupt handlers end with. KVM's emulator only knows those of real and long mode.
  *
  * Where KVM emulates protected mode as a whole (PVM's does) it delivers interrupts as if stacks were flat: the frame
  * is written to the linear address that is ESP. A handler on a stack with a base finds in the frame's place what was
@@ -17,6 +17,7 @@
 
 #define TYPE_CODE 8u
 #define TYPE_CONFORMING 4u
+#define TYPE_WRITABLE 2u /* of data */
 #define TYPE_ACCESSED 1u
 
 #define RFLAGS_FIXED 2ull
@@ -29,8 +30,12 @@
 /* In a frame of the same level: reserved ones, and that of virtual-8086 mode. */
 #define FLAGS_ZERO (0xFFC08028u | (uint32_t)RFLAGS_VM)
 
+#define FRAME_FIELDS 3u
+#define OUTER_FRAME_FIELDS 5u
+
 struct frame {
 	uint32_t ip, cs, flags;
+	uint32_t sp, ss; /* to an outer level only */
 };
 
 static bool wide_stack(const struct processor *processor)
@@ -43,36 +48,21 @@ static uint64_t stack_pointer(const struct processor *processor)
 	return wide_stack(processor) ? (uint32_t)processor->regs.rsp : (uint16_t)processor->regs.rsp;
 }
 
-static enum outcome read_frame(struct processor *processor, unsigned size, struct frame *frame)
+static enum outcome read_frame(struct processor *processor, unsigned size, unsigned count, struct frame *frame)
 {
 	uint64_t sp = stack_pointer(processor), linear;
-	uint8_t bytes[3 * sizeof(uint32_t)];
-	uint32_t fields[3] = { 0 };
-	enum outcome outcome = operand_linear(processor, SEGMENT_SS, sp, 3 * size, false, &linear);
+	uint8_t bytes[OUTER_FRAME_FIELDS * sizeof(uint32_t)];
+	uint32_t fields[OUTER_FRAME_FIELDS] = { 0 };
+	enum outcome outcome = operand_linear(processor, SEGMENT_SS, sp, count * size, false, &linear);
 
 	if (outcome == OUTCOME_DONE)
-		outcome = linear_read(processor, linear, bytes, 3 * size);
+		outcome = linear_read(processor, linear, bytes, count * size);
 	if (outcome != OUTCOME_DONE)
 		return outcome;
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < count; i++)
 		memcpy(&fields[i], bytes + i * size, size);
-	*frame = (struct frame){ fields[0], fields[1] & 0xFFFF, fields[2] };
+	*frame = (struct frame){ fields[0], fields[1] & 0xFFFF, fields[2], fields[3], fields[4] & 0xFFFF };
 	return OUTCOME_DONE;
-}
-
-static enum outcome read_descriptor(struct processor *processor, uint32_t selector, uint64_t *descriptor)
-{
-	const struct kvm_sregs *sregs = &processor->sregs;
-	bool local = selector & SELECTOR_TI;
-	uint64_t base = local ? sregs->ldt.base : sregs->gdt.base;
-	uint32_t limit = local ? sregs->ldt.limit : sregs->gdt.limit;
-	uint32_t offset = selector & ~(SELECTOR_TI | SELECTOR_RPL);
-
-	if (!(selector & ~SELECTOR_RPL))
-		return raise_error(processor, VECTOR_GP, 0);
-	if (offset + DESCRIPTOR_SIZE - 1 > limit || (local && (sregs->ldt.unusable || !sregs->ldt.present)))
-		return raise_error(processor, VECTOR_GP, selector & ~SELECTOR_RPL);
-	return linear_read_implicit(processor, (uint32_t)(base + offset), descriptor, sizeof *descriptor);
 }
 
 /* SDM volume 3, figure 3-8. */
@@ -98,18 +88,36 @@ static struct kvm_segment parse_descriptor(uint32_t selector, uint64_t descripto
 	return segment;
 }
 
-/* The code segment that the frame returns to, at this level. */
-static enum outcome find_code(struct processor *processor, const struct frame *frame, unsigned cpl,
-			      struct kvm_segment *segment)
+static enum outcome read_segment(struct processor *processor, uint32_t selector, struct kvm_segment *segment)
 {
+	const struct kvm_sregs *sregs = &processor->sregs;
+	bool local = selector & SELECTOR_TI;
+	uint64_t base = local ? sregs->ldt.base : sregs->gdt.base;
+	uint32_t limit = local ? sregs->ldt.limit : sregs->gdt.limit;
+	uint32_t offset = selector & ~(SELECTOR_TI | SELECTOR_RPL);
+	enum outcome outcome;
 	uint64_t descriptor;
-	enum outcome outcome = read_descriptor(processor, frame->cs, &descriptor);
+
+	if (!(selector & ~SELECTOR_RPL))
+		return raise_error(processor, VECTOR_GP, 0);
+	if (offset + DESCRIPTOR_SIZE - 1 > limit || (local && (sregs->ldt.unusable || !sregs->ldt.present)))
+		return raise_error(processor, VECTOR_GP, selector & ~SELECTOR_RPL);
+	outcome = linear_read_implicit(processor, (uint32_t)(base + offset), &descriptor, sizeof descriptor);
+	if (outcome == OUTCOME_DONE)
+		*segment = parse_descriptor(selector, descriptor);
+	return outcome;
+}
+
+/* The code segment that the frame returns to, at the level that its selector asks for. */
+static enum outcome find_code(struct processor *processor, const struct frame *frame, struct kvm_segment *segment)
+{
+	unsigned level = frame->cs & SELECTOR_RPL;
+	enum outcome outcome = read_segment(processor, frame->cs, segment);
 
 	if (outcome != OUTCOME_DONE)
 		return outcome;
-	*segment = parse_descriptor(frame->cs, descriptor);
 	if (!segment->s || !(segment->type & TYPE_CODE) ||
-	    (segment->type & TYPE_CONFORMING ? segment->dpl > cpl : segment->dpl != cpl))
+	    (segment->type & TYPE_CONFORMING ? segment->dpl > level : segment->dpl != level))
 		return raise_error(processor, VECTOR_GP, frame->cs & ~SELECTOR_RPL);
 	if (!segment->present)
 		return raise_error(processor, VECTOR_NP, frame->cs & ~SELECTOR_RPL);
@@ -117,6 +125,37 @@ static enum outcome find_code(struct processor *processor, const struct frame *f
 		return raise_error(processor, VECTOR_GP, 0);
 	segment->type |= TYPE_ACCESSED;
 	return OUTCOME_DONE;
+}
+
+/* The stack of the outer level. */
+static enum outcome find_stack(struct processor *processor, const struct frame *frame, struct kvm_segment *segment)
+{
+	unsigned level = frame->cs & SELECTOR_RPL;
+	enum outcome outcome = read_segment(processor, frame->ss, segment);
+
+	if (outcome != OUTCOME_DONE)
+		return outcome;
+	if ((frame->ss & SELECTOR_RPL) != level || segment->dpl != level || !segment->s ||
+	    (segment->type & (TYPE_CODE | TYPE_WRITABLE)) != TYPE_WRITABLE)
+		return raise_error(processor, VECTOR_GP, frame->ss & ~SELECTOR_RPL);
+	if (!segment->present)
+		return raise_error(processor, VECTOR_SS, frame->ss & ~SELECTOR_RPL);
+	segment->type |= TYPE_ACCESSED;
+	return OUTCOME_DONE;
+}
+
+/* What the outer level has no right to does not stay loaded. */
+static void drop_segments(struct processor *processor, unsigned level)
+{
+	struct kvm_sregs *sregs = &processor->sregs;
+	struct kvm_segment *const segments[] = { &sregs->ds, &sregs->es, &sregs->fs, &sregs->gs };
+
+	for (unsigned i = 0; i < sizeof segments / sizeof segments[0]; i++) {
+		bool checked = !(segments[i]->type & TYPE_CODE) || !(segments[i]->type & TYPE_CONFORMING);
+
+		if (checked && segments[i]->dpl < level)
+			*segments[i] = (struct kvm_segment){ .unusable = 1 };
+	}
 }
 
 /*
@@ -138,7 +177,7 @@ static bool take_misplaced_frame(struct processor *processor, unsigned cpl, stru
 	    (fields[2] & (FLAGS_ZERO | RFLAGS_FIXED)) != RFLAGS_FIXED)
 		return false;
 	*frame = (struct frame){ fields[0], fields[1], fields[2] };
-	if (find_code(processor, frame, cpl, &code) != OUTCOME_DONE)
+	if (find_code(processor, frame, &code) != OUTCOME_DONE)
 		return false;
 	physical_write(processor->vm, linear, used, sizeof used);
 	return true;
@@ -159,11 +198,16 @@ static void load_flags(struct processor *processor, uint32_t flags, unsigned siz
 	processor->regs.rflags = (old & ~mask) | (flags & mask) | RFLAGS_FIXED;
 }
 
+static void set_stack_pointer(struct processor *processor, uint64_t value)
+{
+	processor->regs.rsp = wide_stack(processor) ? (uint32_t)value :
+		(processor->regs.rsp & ~0xFFFFull) | (uint16_t)value;
+}
+
 enum outcome iret_execute(struct processor *processor, const struct instruction *instruction)
 {
-	unsigned size = instruction->operand_size, cpl = processor->sregs.ss.dpl;
-	uint64_t rsp = processor->regs.rsp + 3 * size;
-	struct kvm_segment code;
+	unsigned size = instruction->operand_size, cpl = processor->sregs.ss.dpl, level;
+	struct kvm_segment code, stack;
 	struct frame frame;
 	enum outcome outcome;
 
@@ -173,21 +217,32 @@ enum outcome iret_execute(struct processor *processor, const struct instruction 
 	if (processor->regs.rflags & RFLAGS_NT)
 		return refuse(processor, "IRET to another task is not supported");
 	outcome = size == 4 && take_misplaced_frame(processor, cpl, &frame) ? OUTCOME_DONE :
-		read_frame(processor, size, &frame);
+		read_frame(processor, size, FRAME_FIELDS, &frame);
 	if (outcome != OUTCOME_DONE)
 		return outcome;
-	if ((size == 4 && cpl == 0 && frame.flags & RFLAGS_VM) || (frame.cs & SELECTOR_RPL) > cpl)
-		return refuse(processor, "IRET to another privilege level is not supported");
-	if ((frame.cs & SELECTOR_RPL) < cpl)
+	if (size == 4 && cpl == 0 && frame.flags & RFLAGS_VM)
+		return refuse(processor, "IRET to virtual-8086 mode is not supported");
+	level = frame.cs & SELECTOR_RPL;
+	if (level < cpl)
 		return raise_error(processor, VECTOR_GP, frame.cs & ~SELECTOR_RPL);
-	outcome = find_code(processor, &frame, cpl, &code);
+	if (level > cpl)
+		outcome = read_frame(processor, size, OUTER_FRAME_FIELDS, &frame);
+	if (outcome == OUTCOME_DONE)
+		outcome = find_code(processor, &frame, &code);
+	if (outcome == OUTCOME_DONE && level > cpl)
+		outcome = find_stack(processor, &frame, &stack);
 	if (outcome != OUTCOME_DONE)
 		return outcome;
 	processor->sregs.cs = code;
 	processor->sregs_changed = true;
 	load_flags(processor, frame.flags, size, cpl);
-	processor->regs.rsp = wide_stack(processor) ? (uint32_t)rsp :
-		(processor->regs.rsp & ~0xFFFFull) | (uint16_t)rsp;
+	if (level > cpl) {
+		processor->sregs.ss = stack;
+		set_stack_pointer(processor, frame.sp);
+		drop_segments(processor, level);
+	} else {
+		set_stack_pointer(processor, processor->regs.rsp + FRAME_FIELDS * size);
+	}
 	/* The caller moves on by the instruction's length. */
 	processor->regs.rip = (uint32_t)(frame.ip - instruction->length);
 	return OUTCOME_DONE;
