@@ -87,8 +87,8 @@ struct machine_config *oriel_store_load(const char *name, GError **error)
 	return machine_config_load(folder, error);
 }
 
-/* Takes no room yet: the file is a hole. */
-static gboolean create_disk(const char *folder, guint64 size, GError **error)
+/* If it takes no room yet, the file is a hole. */
+static gboolean create_disk(const char *folder, guint64 size, gboolean preallocate, GError **error)
 {
 	g_autofree char *path = g_build_filename(folder, DISK, NULL);
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -96,7 +96,7 @@ static gboolean create_disk(const char *folder, guint64 size, GError **error)
 
 	if (fd < 0)
 		return fail_errno(error, errno, "create the disk", path);
-	ok = ftruncate(fd, (off_t)size) == 0 && fsync(fd) == 0;
+	ok = ftruncate(fd, (off_t)size) == 0 && (!preallocate || fallocate(fd, 0, 0, (off_t)size) == 0) && fsync(fd) == 0;
 	if (!ok)
 		fail_errno(error, errno, "give its size to the disk", path);
 	close(fd);
@@ -206,7 +206,7 @@ static gboolean create_in(const char *building, const char *folder, const char *
 {
 	if (!create_configuration(building, description, error) ||
 	    !move_disks(building, description->disks, FALSE, error) ||
-	    (description->disk_size && !create_disk(building, description->disk_size, error)))
+	    (description->disk_size && !create_disk(building, description->disk_size, description->preallocate, error)))
 		return FALSE;
 	if (renameat2(AT_FDCWD, building, AT_FDCWD, folder, RENAME_NOREPLACE) == 0)
 		return TRUE;

@@ -29,6 +29,7 @@ struct oriel_machine_description {
 	const char *name;      /* for people */
 	const char *iso;       /* absolute, or NULL for an empty drive */
 	guint64 disk_size;     /* bytes; 0: no disk */
+	gboolean preallocate;  /* the disk takes all of its room now */
 	const char *const *disks; /* instead: images to be moved there (at most 5, NULL at the end), or NULL */
 	guint64 memory;        /* bytes; 0: the default */
 	guint cpus;            /* 0: the default */

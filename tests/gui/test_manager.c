@@ -197,6 +197,71 @@ static void test_refused(gconstpointer session)
 	application_free(app);
 }
 
+static void test_wizard(gconstpointer session)
+{
+	struct application *app = application_new((struct session *)session);
+	g_autofree char *disc = g_canonicalize_filename("data/testdisc/testdisc.iso", NULL);
+
+	application_start(app, NULL);
+	application_expect(app, LABEL, "Make your first machine");
+	application_command(app, "open", disc, NULL);
+	application_expect(app, LABEL, "Oriel test disc");
+	application_expect(app, BUTTON, "Create");
+	application_picture(app, "wizard-machine");
+	application_set_text(app, "text", "Name", "From a disc");
+	application_press(app, BUTTON, "Create");
+	expect_tile(app, "From a disc, Running");
+	application_press(app, BUTTON, "Force Off");
+	expect_tile(app, "From a disc, Switched off");
+	/* Given up: nothing is left. */
+	application_press(app, BUTTON, "New…");
+	application_expect(app, LABEL, "What shall the machine start from?");
+	application_picture(app, "wizard-source");
+	application_press(app, BUTTON, "Cancel");
+	application_wait_gone(app, LABEL, "What shall the machine start from?");
+	application_quit(app);
+	application_free(app);
+}
+
+static void run_tool(const char *command)
+{
+	g_autoptr(GError) error = NULL;
+	int status;
+
+	g_assert_true(g_spawn_command_line_sync(command, NULL, NULL, &status, &error));
+	g_assert_no_error(error);
+	g_assert_cmpint(status, ==, 0);
+}
+
+static void test_import(gconstpointer session)
+{
+	struct application *app = application_new((struct session *)session);
+	g_autofree char *raw = g_build_filename(app->folder, "old.raw", NULL);
+	g_autofree char *vmdk = g_build_filename(app->folder, "old.vmdk", NULL);
+	g_autofree char *made = g_build_filename(app->machines, "old", "disk.qcow2", NULL);
+	g_autofree char *create = g_strdup_printf("qemu-img create -q -f raw %s 40M", raw);
+	g_autofree char *fill = g_strdup_printf("qemu-io -f raw -c 'write -q -P 0x5a 3M 9M' %s", raw);
+	g_autofree char *convert = g_strdup_printf("qemu-img convert -O vmdk %s %s", raw, vmdk);
+	g_autofree char *compare = g_strdup_printf("qemu-img compare -q -f raw -F qcow2 %s %s", raw, made);
+
+	run_tool(create);
+	run_tool(fill);
+	run_tool(convert);
+	application_start(app, NULL);
+	application_expect(app, LABEL, "Make your first machine");
+	application_command(app, "open", vmdk, NULL);
+	application_expect(app, LABEL, "1 disk, which takes about*");
+	application_picture(app, "wizard-import");
+	application_press(app, "check box", "Start it when it is made");
+	application_press(app, BUTTON, "Create");
+	expect_tile(app, "old, Switched off");
+	run_tool(compare);
+	application_quit(app);
+	g_remove(raw);
+	g_remove(vmdk);
+	application_free(app);
+}
+
 int main(int argc, char **argv)
 {
 	struct session *session;
@@ -210,6 +275,8 @@ int main(int argc, char **argv)
 	g_test_add_data_func("/manager/others", session, test_others);
 	g_test_add_data_func("/manager/search", session, test_search);
 	g_test_add_data_func("/manager/refused", session, test_refused);
+	g_test_add_data_func("/manager/wizard", session, test_wizard);
+	g_test_add_data_func("/manager/import", session, test_import);
 	status = harness_run();
 	session_stop(session);
 	return status;
