@@ -13,8 +13,7 @@
 #define KICK_PERIOD_UNNOTICED (4 * KICK_PERIOD)
 /* Being kicked takes half of the guest's time. One that is busy with something else must get through with it. */
 #define KICKS_FOR_REST 5000
-#define REST_FOR_BURST 4
-#define REST_MAX (10 * NSEC_PER_SEC)
+#define REST_MAX (2 * NSEC_PER_SEC)
 #define KICKS_FOR_COUNTERS 1000
 /* A line that nobody serves (masked, perhaps) is looked after ever more seldom: GRACE times 2 to this power. */
 #define MISSES_MAX 8
@@ -50,7 +49,7 @@ static uint64_t kick(struct kvm *kvm)
 	if (!g_atomic_int_compare_and_exchange(&window->wanted, 0, 1))
 		wait = KICK_PERIOD_UNNOTICED;
 	else if (++window->kicks % KICKS_FOR_REST == 0)
-		wait = MIN(REST_FOR_BURST * (now - window->burst), REST_MAX);
+		wait = MIN(now - window->burst, REST_MAX);
 	vcpu_kick(kvm->vcpus->pdata[0]);
 	return wait;
 }

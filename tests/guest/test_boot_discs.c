@@ -5,6 +5,7 @@
 #define MEMTEST_DISC "/usr/lib/memtest86+/memtest86+x64.iso"
 #define IPXE_DISC "/usr/lib/ipxe/ipxe.iso"
 
+/* Without a network there is nothing to boot from before the disc's own menu or shell. */
 static struct guest *boot(const char *name, const char *disc, const char *package)
 {
 	struct guest *guest;
@@ -17,6 +18,7 @@ static struct guest *boot(const char *name, const char *disc, const char *packag
 	}
 	guest = guest_new(name);
 	guest_set_disc(guest, disc);
+	guest_set(guest, "network", "device", "none");
 	guest_start(guest);
 	return guest;
 }
