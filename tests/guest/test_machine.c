@@ -456,18 +456,21 @@ static void test_serial_pty(void)
 	stop(guest);
 }
 
+#define GDBUS_ARGUMENTS 3
+
 /* Methods in an order in which each succeeds, with what gdbus takes as arguments. */
-static const struct { const char *method, *arguments[2], *answer; } gdbus_calls[] = {
+static const struct { const char *method, *arguments[GDBUS_ARGUMENTS], *answer; } gdbus_calls[] = {
 	{ "Pause", { NULL }, "()" }, { "Resume", { NULL }, "()" },
 	{ "SendKeys", { "['ctrl+alt+delete', 'f12', 'a']" }, "()" }, { "TypeText", { "Hello, World!" }, "()" },
 	{ "SendEvents", { "[(2, 0, 10), (2, 1, -10), (0, 0, 0)]" }, "()" },
 	{ "Statistics", { NULL }, "'exits.io': uint64 " }, { "EjectDisc", { "-1", "true" }, "()" },
 	{ "InsertDisc", { "1", "%DISC%" }, "()" }, { "Screenshot", { "%PICTURE%" }, "()" },
+	{ "Thumbnail", { "160", "100", "0" }, "(uint64 " },
 	{ "PowerButton", { NULL }, "NotSupported" }, { "Retry", { NULL }, "NotSupported" },
 	{ "Fail", { NULL }, "NotSupported" }, { "Reset", { NULL }, "()" }, { "Stop", { NULL }, "()" },
 };
 
-static void call_gdbus(struct guest *guest, const char *method, const char *const arguments[2], const char *answer)
+static void call_gdbus(struct guest *guest, const char *method, const char *const arguments[GDBUS_ARGUMENTS], const char *answer)
 {
 	g_autofree char *address = guest_address(guest), *full = g_strconcat("io.github.oriel.Machine.", method, NULL);
 	g_autoptr(GPtrArray) words = g_ptr_array_new();
@@ -479,7 +482,7 @@ static void call_gdbus(struct guest *guest, const char *method, const char *cons
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(command); i++)
 		g_ptr_array_add(words, (char *)command[i]);
-	for (unsigned i = 0; i < 2 && arguments[i]; i++)
+	for (unsigned i = 0; i < GDBUS_ARGUMENTS && arguments[i]; i++)
 		g_ptr_array_add(words, (char *)arguments[i]);
 	g_ptr_array_add(words, NULL);
 	process = g_subprocess_newv((const char *const *)words->pdata, G_SUBPROCESS_FLAGS_STDOUT_PIPE |
@@ -516,9 +519,10 @@ static void test_gdbus(void)
 	start(guest);
 	expect_all_methods(guest);
 	for (unsigned i = 0; i < G_N_ELEMENTS(gdbus_calls); i++) {
-		const char *arguments[2] = { gdbus_calls[i].arguments[0], gdbus_calls[i].arguments[1] };
+		const char *arguments[GDBUS_ARGUMENTS];
 
-		for (unsigned n = 0; n < 2; n++)
+		memcpy(arguments, gdbus_calls[i].arguments, sizeof arguments);
+		for (unsigned n = 0; n < GDBUS_ARGUMENTS; n++)
 			if (g_strcmp0(arguments[n], "%DISC%") == 0)
 				arguments[n] = path;
 			else if (g_strcmp0(arguments[n], "%PICTURE%") == 0)
