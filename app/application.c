@@ -101,6 +101,15 @@ static void oriel_application_open(GApplication *application, GFile **files, int
 		oriel_new_machine_from_file(window, files[i]);
 }
 
+/* Quitting destroys no windows. */
+static void oriel_application_shutdown(GApplication *application)
+{
+	for (GList *window = gtk_application_get_windows(GTK_APPLICATION(application)); window; window = window->next)
+		if (ORIEL_IS_WINDOW(window->data))
+			oriel_window_remember(window->data);
+	G_APPLICATION_CLASS(oriel_application_parent_class)->shutdown(application);
+}
+
 static void oriel_application_finalize(GObject *object)
 {
 	g_clear_object(&ORIEL_APPLICATION(object)->machines);
@@ -114,6 +123,7 @@ static void oriel_application_class_init(OrielApplicationClass *class)
 	application->startup = oriel_application_startup;
 	application->activate = oriel_application_activate;
 	application->open = oriel_application_open;
+	application->shutdown = oriel_application_shutdown;
 	G_OBJECT_CLASS(class)->finalize = oriel_application_finalize;
 }
 

@@ -79,6 +79,8 @@ static gboolean fill_in(struct create *create, struct oriel_machine_description 
 		g_autofree char *few = NULL, *little = NULL;
 
 		resources = oriel_host_recommend(host, info);
+		if (!info->generic || create->system)
+			description->system = info->id;
 		if (!description->cpus)
 			description->cpus = resources.cpus;
 		if (!description->memory)

@@ -308,6 +308,7 @@ static void free_job(gpointer data)
 	g_free(job->folder);
 	g_free(job->name);
 	g_free((char *)job->description.id);
+	g_free((char *)job->description.system);
 	g_free((char *)job->description.iso);
 	g_free(job);
 }
@@ -526,6 +527,7 @@ void oriel_import_machine_async(OrielImport *self, const char *name,
 	job->name = g_strdup(name);
 	job->description = *description;
 	job->description.id = g_strdup(description->id);
+	job->description.system = g_strdup(description->system);
 	job->description.iso = g_strdup(description->iso);
 	g_task_set_check_cancellable(task, FALSE);
 	g_task_run_in_thread(task, machine_in_thread);

@@ -1,4 +1,4 @@
-#include "machine.h"
+#include "machine_internal.h"
 
 #include <glib/gi18n.h>
 #include <glib/gstdio.h>
@@ -6,32 +6,10 @@
 #include <unistd.h>
 
 #include "launcher.h"
-#include "machine_client.h"
 
 /* Between the moments when a socket gets its name and when somebody listens at it. */
 #define CONNECT_RETRY_MS 25
 #define CONNECT_TRIES 80
-
-struct _OrielMachine {
-	GObject parent_instance;
-	char *folder, *id, *name, *message, *problem, *socket;
-	gboolean locked;
-	OrielMachineState state;
-	struct machine_config *config;
-	GFileMonitor *config_monitor, *socket_monitor;
-	GCancellable *cancellable; /* of everything under way, when the object goes away */
-	OrielMachineClient *client;
-	gboolean connecting, told_stopped;
-	guint tries_left, retry;
-	/* The process, if this object started it */
-	GPid process;
-	guint process_watch;
-	int complaints;
-	GTask *start;
-	GdkPixbuf *thumbnail;
-	guint64 thumbnail_digest;
-	gboolean thumbnail_asked;
-};
 
 G_DEFINE_FINAL_TYPE(OrielMachine, oriel_machine, G_TYPE_OBJECT)
 
@@ -77,7 +55,7 @@ static void set_text(OrielMachine *self, char **field, const char *text, int pro
 	g_object_notify_by_pspec(G_OBJECT(self), properties[property]);
 }
 
-static void set_thumbnail(OrielMachine *self, GdkPixbuf *thumbnail, guint64 digest)
+void oriel_machine_set_thumbnail(OrielMachine *self, GdkPixbuf *thumbnail, guint64 digest)
 {
 	self->thumbnail_digest = digest;
 	if (g_set_object(&self->thumbnail, thumbnail))
@@ -92,8 +70,12 @@ static void set_state(OrielMachine *self, OrielMachineState state, const char *m
 	set_text(self, &self->message, message, PROPERTY_MESSAGE);
 	if (changed)
 		g_object_notify_by_pspec(G_OBJECT(self), properties[PROPERTY_STATE]);
-	if (oriel_machine_is_idle(self))
-		set_thumbnail(self, NULL, 0);
+	if (oriel_machine_is_idle(self)) {
+		oriel_machine_set_thumbnail(self, NULL, 0);
+		oriel_figures_clear(self->figures);
+		self->live_process = 0;
+		self->memory_guest = 0;
+	}
 }
 
 /* What the process says of itself. */
@@ -225,6 +207,7 @@ static void properties_read(GObject *source, GAsyncResult *result, gpointer data
 	if (reply && self->client && g_variant_is_of_type(reply, G_VARIANT_TYPE("(a{sv})"))) {
 		all = g_variant_get_child_value(reply, 0);
 		g_variant_lookup(all, "Message", "&s", &message);
+		g_variant_lookup(all, "ProcessId", "u", &self->live_process);
 		if (g_variant_lookup(all, "State", "&s", &state))
 			take_state(self, state, message);
 		finish_start(self, NULL);
@@ -339,84 +322,6 @@ gboolean oriel_machine_start_finish(OrielMachine *self, GAsyncResult *result, GE
 	return g_task_propagate_boolean(G_TASK(result), error);
 }
 
-/* Calls */
-
-static void call_answered(GObject *source, GAsyncResult *result, gpointer data)
-{
-	g_autoptr(GTask) task = data;
-	GError *error = NULL;
-	GVariant *reply = oriel_machine_client_call_finish(ORIEL_MACHINE_CLIENT(source), result, &error);
-
-	if (reply)
-		g_task_return_pointer(task, reply, (GDestroyNotify)g_variant_unref);
-	else
-		g_task_return_error(task, error);
-}
-
-void oriel_machine_call_async(OrielMachine *self, const char *method, GVariant *parameters,
-			      GAsyncReadyCallback callback, gpointer data)
-{
-	GTask *task = g_task_new(self, NULL, callback, data);
-
-	if (self->client) {
-		oriel_machine_client_call_async(self->client, method, parameters, NULL, call_answered, task);
-		return;
-	}
-	if (parameters)
-		g_variant_unref(g_variant_ref_sink(parameters));
-	g_task_return_new_error(task, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, _("“%s” is not running."), self->name);
-	g_object_unref(task);
-}
-
-GVariant *oriel_machine_call_finish(OrielMachine *self, GAsyncResult *result, GError **error)
-{
-	(void)self;
-	return g_task_propagate_pointer(G_TASK(result), error);
-}
-
-/* Thumbnails */
-
-static void take_thumbnail(OrielMachine *self, GVariant *reply)
-{
-	g_autoptr(GVariant) pixels = NULL;
-	g_autoptr(GBytes) bytes = NULL;
-	g_autoptr(GdkPixbuf) thumbnail = NULL;
-	guint32 width, height;
-	guint64 digest;
-
-	if (!g_variant_is_of_type(reply, G_VARIANT_TYPE("(tuuay)")))
-		return;
-	g_variant_get(reply, "(tuu@ay)", &digest, &width, &height, &pixels);
-	if (digest == self->thumbnail_digest)
-		return;
-	bytes = g_variant_get_data_as_bytes(pixels);
-	if (width && height && g_bytes_get_size(bytes) == (guint64)width * height * 3)
-		thumbnail = gdk_pixbuf_new_from_bytes(bytes, GDK_COLORSPACE_RGB, FALSE, 8, (int)width, (int)height,
-						      (int)width * 3);
-	set_thumbnail(self, thumbnail, digest);
-}
-
-static void thumbnail_made(GObject *source, GAsyncResult *result, gpointer data)
-{
-	OrielMachine *self = data;
-	g_autoptr(GVariant) reply = oriel_machine_client_call_finish(ORIEL_MACHINE_CLIENT(source), result, NULL);
-
-	self->thumbnail_asked = FALSE;
-	if (reply && self->client)
-		take_thumbnail(self, reply);
-	g_object_unref(self);
-}
-
-void oriel_machine_update_thumbnail(OrielMachine *self, guint max_width, guint max_height)
-{
-	if (!self->client || self->thumbnail_asked)
-		return;
-	self->thumbnail_asked = TRUE;
-	oriel_machine_client_call_async(self->client, "Thumbnail",
-					g_variant_new("(uut)", max_width, max_height, self->thumbnail_digest),
-					self->cancellable, thumbnail_made, g_object_ref(self));
-}
-
 /* The object */
 
 const char *oriel_machine_get_folder(OrielMachine *self)
@@ -457,6 +362,11 @@ gboolean oriel_machine_get_locked(OrielMachine *self)
 GdkPixbuf *oriel_machine_get_thumbnail(OrielMachine *self)
 {
 	return self->thumbnail;
+}
+
+OrielFigures *oriel_machine_get_figures(OrielMachine *self)
+{
+	return self->figures;
 }
 
 const struct machine_config *oriel_machine_get_config(OrielMachine *self)
@@ -564,6 +474,7 @@ static void oriel_machine_dispose(GObject *object)
 		g_signal_handlers_disconnect_by_data(self->client, self);
 	g_clear_object(&self->client);
 	g_clear_object(&self->thumbnail);
+	g_clear_object(&self->figures);
 	G_OBJECT_CLASS(oriel_machine_parent_class)->dispose(object);
 }
 
@@ -618,6 +529,7 @@ static void oriel_machine_class_init(OrielMachineClass *class)
 static void oriel_machine_init(OrielMachine *self)
 {
 	self->cancellable = g_cancellable_new();
+	self->figures = oriel_figures_new();
 	self->complaints = -1;
 	self->message = g_strdup("");
 }

@@ -21,6 +21,7 @@
 #include <gio/gio.h>
 
 #include "../vmm/config/config.h"
+#include "figures.h"
 
 G_BEGIN_DECLS
 
@@ -76,6 +77,11 @@ gboolean oriel_machine_start_finish(OrielMachine *machine, GAsyncResult *result,
 void oriel_machine_call_async(OrielMachine *machine, const char *method, GVariant *parameters,
 			      GAsyncReadyCallback callback, gpointer data);
 GVariant *oriel_machine_call_finish(OrielMachine *machine, GAsyncResult *result, GError **error);
+
+/* What it costs while it is live, as far as oriel_machine_update_figures() has asked; never NULL. */
+OrielFigures *oriel_machine_get_figures(OrielMachine *machine);
+/* Adds a sample. count_memory: counts the guest's memory anew, see oriel_resident_memory(). */
+void oriel_machine_update_figures(OrielMachine *machine, gboolean count_memory);
 
 /* Asks a live machine for a thumbnail of at most this size; "thumbnail" changes if the screen has. */
 void oriel_machine_update_thumbnail(OrielMachine *machine, guint max_width, guint max_height);

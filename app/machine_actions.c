@@ -57,8 +57,10 @@ static void started(GObject *source, GAsyncResult *result, gpointer data)
 	g_autoptr(OrielWindow) window = take_window(data);
 	g_autoptr(GError) error = NULL;
 
-	if (!oriel_machine_start_finish(machine, result, &error) && window)
-		show_error(window, machine, _("“%s” could not be started."), error);
+	if (oriel_machine_start_finish(machine, result, &error) || !window)
+		return;
+	show_error(window, machine, _("“%s” could not be started."), error);
+	oriel_window_check_host(window);
 }
 
 void oriel_machine_actions_start(OrielWindow *window, OrielMachine *machine)
@@ -69,6 +71,13 @@ void oriel_machine_actions_start(OrielWindow *window, OrielMachine *machine)
 	} else if (oriel_machine_get_state(machine) == ORIEL_MACHINE_PAUSED) {
 		call(window, machine, "Resume");
 	}
+}
+
+void oriel_machine_actions_open(OrielWindow *window, OrielMachine *machine)
+{
+	oriel_machine_actions_start(window, machine);
+	if (oriel_machine_is_live(machine))
+		call(window, machine, "Raise");
 }
 
 static void show_uri_failed(OrielWindow *window, OrielMachine *machine, const char *path, const GError *error)

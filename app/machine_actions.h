@@ -17,6 +17,8 @@ void oriel_machine_actions_set_accelerators(GtkApplication *application);
 
 /* Starts or resumes it, and shows what stands in the way. */
 void oriel_machine_actions_start(OrielWindow *window, OrielMachine *machine);
+/* What a double click does: starts or resumes it, or shows its window. */
+void oriel_machine_actions_open(OrielWindow *window, OrielMachine *machine);
 /* Says in the window why a machine has crashed or needs help, and offers the ways out. */
 void oriel_machine_actions_explain(OrielWindow *window, OrielMachine *machine);
 void oriel_machine_actions_open_log(OrielWindow *window, OrielMachine *machine);

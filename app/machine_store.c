@@ -117,6 +117,7 @@ static gboolean create_configuration(const char *folder, const struct oriel_mach
 	if (!config)
 		return FALSE;
 	config->name = g_strdup(description->name);
+	config->system = g_strdup(description->system);
 	g_free(config->uuid);
 	config->uuid = g_uuid_string_random();
 	if (description->memory)

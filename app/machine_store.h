@@ -27,6 +27,7 @@ char *oriel_store_free_id(const char *name);
 struct oriel_machine_description {
 	const char *id;        /* name of the folder; NULL: the name */
 	const char *name;      /* for people */
+	const char *system;    /* id of the operating system, see OrielSystem; NULL: not known */
 	const char *iso;       /* absolute, or NULL for an empty drive */
 	guint64 disk_size;     /* bytes; 0: no disk */
 	gboolean preallocate;  /* the disk takes all of its room now */

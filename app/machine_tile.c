@@ -2,7 +2,9 @@
 
 #include <glib/gi18n.h>
 
+#include "graph.h"
 #include "machine_picture.h"
+#include "system_icon.h"
 
 #define GIB (1ull << 30)
 
@@ -10,14 +12,18 @@ struct _OrielMachineTile {
 	GtkFlowBoxChild parent_instance;
 	OrielMachine *machine;
 	OrielMachinePicture *picture;
-	GtkLabel *name, *state;
+	GtkImage *system;
+	GtkLabel *name, *state, *resources;
+	GtkStack *figures;
 };
 
 struct _OrielMachineRow {
 	GtkListBoxRow parent_instance;
 	OrielMachine *machine;
 	OrielMachinePicture *picture;
+	GtkImage *system;
 	GtkLabel *name, *state, *cpus, *memory;
+	GtkBox *figures;
 };
 
 G_DEFINE_FINAL_TYPE(OrielMachineTile, oriel_machine_tile, GTK_TYPE_FLOW_BOX_CHILD)
@@ -54,11 +60,44 @@ static void show_state(GtkWidget *widget, OrielMachine *machine, GtkLabel *name,
 	atk_object_set_name(gtk_widget_get_accessible(widget), accessible);
 }
 
+static void show_system(OrielMachine *machine, GtkImage *image)
+{
+	const struct machine_config *config = oriel_machine_get_config(machine);
+	g_autoptr(GIcon) icon = oriel_system_icon_of(config ? config->system : NULL);
+
+	g_object_set(image, "gicon", icon, NULL);
+	gtk_image_set_pixel_size(image, 32);
+}
+
+static char *describe_cpus(const struct machine_config *config)
+{
+	return g_strdup_printf(ngettext("%u CPU", "%u CPUs", config->cpus), config->cpus);
+}
+
+static char *describe_memory(const struct machine_config *config)
+{
+	if (config->memory % GIB)
+		return g_strdup_printf(_("%u MiB"), (guint)(config->memory >> 20));
+	return g_strdup_printf(_("%u GiB"), (guint)(config->memory / GIB));
+}
+
 /* The tile */
 
 static void update_tile(OrielMachineTile *self)
 {
 	show_state(GTK_WIDGET(self), self->machine, self->name, self->state);
+	gtk_stack_set_visible_child_name(self->figures, oriel_machine_is_live(self->machine) ? "graphs" : "resources");
+}
+
+static void show_tile_config(OrielMachineTile *self)
+{
+	const struct machine_config *config = oriel_machine_get_config(self->machine);
+	g_autofree char *cpus = config ? describe_cpus(config) : NULL;
+	g_autofree char *memory = config ? describe_memory(config) : NULL;
+	g_autofree char *text = config ? g_strdup_printf(C_("processors, memory", "%s, %s"), cpus, memory) : NULL;
+
+	show_system(self->machine, self->system);
+	gtk_label_set_text(self->resources, text ? text : "");
 }
 
 GtkWidget *oriel_machine_tile_new(OrielMachine *machine)
@@ -67,8 +106,11 @@ GtkWidget *oriel_machine_tile_new(OrielMachine *machine)
 
 	self->machine = g_object_ref(machine);
 	oriel_machine_picture_set_machine(self->picture, machine);
+	gtk_stack_add_named(self->figures, oriel_graphs_new(machine, FALSE), "graphs");
 	g_signal_connect_object(machine, "notify", G_CALLBACK(update_tile), self, G_CONNECT_SWAPPED);
+	g_signal_connect_object(machine, "config-changed", G_CALLBACK(show_tile_config), self, G_CONNECT_SWAPPED);
 	update_tile(self);
+	show_tile_config(self);
 	return GTK_WIDGET(self);
 }
 
@@ -93,6 +135,9 @@ static void oriel_machine_tile_class_init(OrielMachineTileClass *class)
 	gtk_widget_class_bind_template_child(widget, OrielMachineTile, picture);
 	gtk_widget_class_bind_template_child(widget, OrielMachineTile, name);
 	gtk_widget_class_bind_template_child(widget, OrielMachineTile, state);
+	gtk_widget_class_bind_template_child(widget, OrielMachineTile, system);
+	gtk_widget_class_bind_template_child(widget, OrielMachineTile, resources);
+	gtk_widget_class_bind_template_child(widget, OrielMachineTile, figures);
 }
 
 static void oriel_machine_tile_init(OrielMachineTile *self)
@@ -107,13 +152,13 @@ static void show_resources(OrielMachineRow *self)
 	const struct machine_config *config = oriel_machine_get_config(self->machine);
 	g_autofree char *cpus = NULL, *memory = NULL;
 
+	show_system(self->machine, self->system);
 	gtk_widget_set_visible(GTK_WIDGET(self->cpus), config != NULL);
 	gtk_widget_set_visible(GTK_WIDGET(self->memory), config != NULL);
 	if (!config)
 		return;
-	cpus = g_strdup_printf(ngettext("%u CPU", "%u CPUs", config->cpus), config->cpus);
-	memory = config->memory % GIB ? g_strdup_printf(_("%u MiB"), (guint)(config->memory >> 20)) :
-					g_strdup_printf(_("%u GiB"), (guint)(config->memory / GIB));
+	cpus = describe_cpus(config);
+	memory = describe_memory(config);
 	gtk_label_set_text(self->cpus, cpus);
 	gtk_label_set_text(self->memory, memory);
 }
@@ -121,6 +166,7 @@ static void show_resources(OrielMachineRow *self)
 static void update_row(OrielMachineRow *self)
 {
 	show_state(GTK_WIDGET(self), self->machine, self->name, self->state);
+	gtk_widget_set_visible(GTK_WIDGET(self->figures), oriel_machine_is_live(self->machine));
 }
 
 GtkWidget *oriel_machine_row_new(OrielMachine *machine)
@@ -129,6 +175,7 @@ GtkWidget *oriel_machine_row_new(OrielMachine *machine)
 
 	self->machine = g_object_ref(machine);
 	oriel_machine_picture_set_machine(self->picture, machine);
+	gtk_box_pack_start(self->figures, oriel_graphs_new(machine, FALSE), TRUE, TRUE, 0);
 	g_signal_connect_object(machine, "notify", G_CALLBACK(update_row), self, G_CONNECT_SWAPPED);
 	g_signal_connect_object(machine, "config-changed", G_CALLBACK(show_resources), self, G_CONNECT_SWAPPED);
 	update_row(self);
@@ -157,6 +204,8 @@ static void oriel_machine_row_class_init(OrielMachineRowClass *class)
 	gtk_widget_class_bind_template_child(widget, OrielMachineRow, picture);
 	gtk_widget_class_bind_template_child(widget, OrielMachineRow, name);
 	gtk_widget_class_bind_template_child(widget, OrielMachineRow, state);
+	gtk_widget_class_bind_template_child(widget, OrielMachineRow, system);
+	gtk_widget_class_bind_template_child(widget, OrielMachineRow, figures);
 	gtk_widget_class_bind_template_child(widget, OrielMachineRow, cpus);
 	gtk_widget_class_bind_template_child(widget, OrielMachineRow, memory);
 }

@@ -3,6 +3,8 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
+#include "system_icon.h"
+
 #define GIB ((guint64)1 << 30)
 #define MIB ((guint64)1 << 20)
 
@@ -261,16 +263,10 @@ const struct oriel_system_info *oriel_system_get_info(OrielSystem *self)
 
 GIcon *oriel_system_create_icon(OrielSystem *self)
 {
-	static const char *const families[] = {
-		[ORIEL_FAMILY_OTHER] = "oriel-other",     [ORIEL_FAMILY_LINUX] = "oriel-linux",
-		[ORIEL_FAMILY_WINDOWS] = "oriel-windows", [ORIEL_FAMILY_WINDOWS_OLD] = "oriel-windows",
-		[ORIEL_FAMILY_DOS] = "oriel-dos",         [ORIEL_FAMILY_BSD] = "oriel-bsd",
-		[ORIEL_FAMILY_TOOL] = "oriel-tool",
-	};
 	g_autofree char *distribution = g_ascii_strdown(self->info.distribution, -1);
 	g_autofree char *logo = g_strdup_printf("distributor-logo-%s", distribution);
 	g_autofree char *plain = g_strdup_printf("%s-logo", distribution);
-	char *names[] = { logo, plain, (char *)families[self->info.family], (char *)"computer" };
+	char *names[] = { logo, plain, (char *)oriel_family_icon_name(self->info.family), (char *)"computer" };
 
 	if (*distribution)
 		return g_themed_icon_new_from_names(names, G_N_ELEMENTS(names));

@@ -3,14 +3,14 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
+#include "drops.h"
+#include "host_bar.h"
 #include "machine_actions.h"
 #include "machine_tile.h"
+#include "machine_watch.h"
 #include "new_machine.h"
-
-/* How often thumbnails of running machines are looked at, while the window can be seen. */
-#define THUMBNAIL_MS 1000
-#define THUMBNAIL_WIDTH 256
-#define THUMBNAIL_HEIGHT 160
+#include "notices.h"
+#include "window_memory.h"
 
 struct _OrielWindow {
 	GtkApplicationWindow parent_instance;
@@ -21,17 +21,18 @@ struct _OrielWindow {
 	GtkImage *view_image;
 	GtkSearchBar *search_bar;
 	GtkEntry *search_entry;
-	GtkBox *notices;
+	OrielNotices *notices;
+	OrielHostBar *host_bar;
 	GtkStack *pages;
 	GtkFlowBox *grid;
 	GtkListBox *list;
 	GtkRevealer *action_revealer;
 	GtkLabel *selection_label;
 	GtkWidget *start_button, *pause_button, *resume_button, *power_button, *off_button;
-	GHashTable *bars; /* notices by machine (or by the window itself) */
+	OrielMachineWatch *watch;
 	gboolean as_list;
 	char *needle; /* what is searched for, folded; NULL: nothing */
-	guint thumbnail_timer;
+	int width, height; /* while not maximized */
 };
 
 G_DEFINE_FINAL_TYPE(OrielWindow, oriel_window, GTK_TYPE_APPLICATION_WINDOW)
@@ -204,113 +205,20 @@ static void machines_changed(GListModel *machines, guint place, guint removed, g
 	update_action_bar(self);
 }
 
-/* Thumbnails */
-
-static gboolean update_thumbnails(gpointer data)
-{
-	OrielWindow *self = data;
-	guint scale = (guint)gtk_widget_get_scale_factor(GTK_WIDGET(self));
-	guint count = g_list_model_get_n_items(G_LIST_MODEL(self->machines));
-
-	for (guint i = 0; i < count; i++) {
-		g_autoptr(OrielMachine) machine = g_list_model_get_item(G_LIST_MODEL(self->machines), i);
-
-		oriel_machine_update_thumbnail(machine, THUMBNAIL_WIDTH * scale, THUMBNAIL_HEIGHT * scale);
-	}
-	return G_SOURCE_CONTINUE;
-}
-
-static gboolean oriel_window_window_state_event(GtkWidget *widget, GdkEventWindowState *event)
-{
-	const GdkWindowState unseen = GDK_WINDOW_STATE_WITHDRAWN | GDK_WINDOW_STATE_ICONIFIED;
-	OrielWindow *self = ORIEL_WINDOW(widget);
-
-	if (event->new_window_state & unseen) {
-		g_clear_handle_id(&self->thumbnail_timer, g_source_remove);
-	} else if (!self->thumbnail_timer) {
-		update_thumbnails(self);
-		self->thumbnail_timer = g_timeout_add(THUMBNAIL_MS, update_thumbnails, self);
-	}
-	return GTK_WIDGET_CLASS(oriel_window_parent_class)->window_state_event(widget, event);
-}
-
 /* Notices */
-
-struct notice_button {
-	OrielWindow *window;
-	OrielMachine *machine;
-	OrielNoticeAction action;
-};
-
-static void free_notice_button(gpointer data, GClosure *closure)
-{
-	struct notice_button *button = data;
-
-	(void)closure;
-	g_clear_object(&button->machine);
-	g_free(button);
-}
-
-static void notice_pressed(GtkButton *widget, gpointer data)
-{
-	struct notice_button *button = data;
-	OrielNoticeAction action = button->action;
-	OrielWindow *window = button->window;
-	g_autoptr(OrielMachine) machine = button->machine ? g_object_ref(button->machine) : NULL;
-
-	(void)widget;
-	oriel_window_clear_notice(window, machine);
-	action(window, machine);
-}
-
-static void notice_closed(GtkInfoBar *bar, int response, gpointer data)
-{
-	(void)response;
-	g_hash_table_remove(ORIEL_WINDOW(data)->bars, g_object_get_data(G_OBJECT(bar), "key"));
-}
 
 void oriel_window_clear_notice(OrielWindow *self, OrielMachine *machine)
 {
-	g_hash_table_remove(self->bars, machine ? (gpointer)machine : (gpointer)self);
-}
-
-static GtkWidget *make_bar(OrielWindow *self, GtkMessageType type, const char *text)
-{
-	GtkWidget *bar = gtk_info_bar_new(), *label = gtk_label_new(text);
-
-	gtk_info_bar_set_message_type(GTK_INFO_BAR(bar), type);
-	gtk_info_bar_set_show_close_button(GTK_INFO_BAR(bar), TRUE);
-	gtk_label_set_line_wrap(GTK_LABEL(label), TRUE);
-	gtk_label_set_line_wrap_mode(GTK_LABEL(label), PANGO_WRAP_WORD_CHAR);
-	gtk_label_set_xalign(GTK_LABEL(label), 0);
-	gtk_label_set_selectable(GTK_LABEL(label), TRUE);
-	gtk_container_add(GTK_CONTAINER(gtk_info_bar_get_content_area(GTK_INFO_BAR(bar))), label);
-	atk_object_set_name(gtk_widget_get_accessible(bar), text);
-	g_signal_connect(bar, "response", G_CALLBACK(notice_closed), self);
-	return bar;
+	oriel_notices_clear(self->notices, machine);
 }
 
 void oriel_window_notice(OrielWindow *self, OrielMachine *machine, GtkMessageType type, const char *text, ...)
 {
-	gpointer key = machine ? (gpointer)machine : (gpointer)self;
-	GtkWidget *bar = make_bar(self, type, text);
-	va_list arguments;
+	va_list buttons;
 
-	va_start(arguments, text);
-	for (const char *label; (label = va_arg(arguments, const char *));) {
-		GtkWidget *widget = gtk_button_new_with_mnemonic(label);
-		struct notice_button *button = g_new(struct notice_button, 1);
-
-		*button = (struct notice_button){ self, machine ? g_object_ref(machine) : NULL,
-						  va_arg(arguments, OrielNoticeAction) };
-		g_signal_connect_data(widget, "clicked", G_CALLBACK(notice_pressed), button, free_notice_button, 0);
-		gtk_container_add(GTK_CONTAINER(gtk_info_bar_get_action_area(GTK_INFO_BAR(bar))), widget);
-	}
-	va_end(arguments);
-	g_object_set_data(G_OBJECT(bar), "key", key);
-	gtk_widget_show_all(bar);
-	g_hash_table_replace(self->bars, key, bar);
-	gtk_container_add(GTK_CONTAINER(self->notices), bar);
+	va_start(buttons, text);
+	oriel_notices_show(self->notices, self, machine, type, text, buttons);
+	va_end(buttons);
 }
 
 /* What the user does */
@@ -318,13 +226,13 @@ void oriel_window_notice(OrielWindow *self, OrielMachine *machine, GtkMessageTyp
 static void tile_activated(GtkFlowBox *grid, GtkFlowBoxChild *child, gpointer self)
 {
 	(void)grid;
-	oriel_machine_actions_start(self, oriel_machine_tile_get_machine(ORIEL_MACHINE_TILE(child)));
+	oriel_machine_actions_open(self, oriel_machine_tile_get_machine(ORIEL_MACHINE_TILE(child)));
 }
 
 static void row_activated(GtkListBox *list, GtkListBoxRow *row, gpointer self)
 {
 	(void)list;
-	oriel_machine_actions_start(self, oriel_machine_row_get_machine(ORIEL_MACHINE_ROW(row)));
+	oriel_machine_actions_open(self, oriel_machine_row_get_machine(ORIEL_MACHINE_ROW(row)));
 }
 
 static void search_changed(GtkSearchEntry *entry, gpointer data)
@@ -412,53 +320,9 @@ static gboolean oriel_window_key_press_event(GtkWidget *widget, GdkEventKey *eve
 	return gtk_search_bar_handle_event(self->search_bar, (GdkEvent *)event);
 }
 
-/* Drops */
-
-static void files_dropped(GtkWidget *widget, GdkDragContext *context, int x, int y, GtkSelectionData *data, guint info,
-			  guint time, gpointer self)
+static void file_dropped(GFile *file, gpointer self)
 {
-	g_auto(GStrv) uris = gtk_selection_data_get_uris(data);
-
-	(void)widget;
-	(void)x;
-	(void)y;
-	(void)info;
-	gtk_drag_finish(context, uris != NULL, FALSE, time);
-	for (guint i = 0; uris && uris[i]; i++) {
-		g_autoptr(GFile) file = g_file_new_for_uri(uris[i]);
-
-		oriel_new_machine_from_file(self, file);
-	}
-}
-
-static gboolean drag_moves(GtkWidget *widget, GdkDragContext *context, int x, int y, guint time, gpointer unused)
-{
-	(void)context;
-	(void)x;
-	(void)y;
-	(void)time;
-	(void)unused;
-	gtk_style_context_add_class(gtk_widget_get_style_context(widget), "oriel-drop");
-	return FALSE;
-}
-
-static void drag_leaves(GtkWidget *widget, GdkDragContext *context, guint time, gpointer unused)
-{
-	(void)context;
-	(void)time;
-	(void)unused;
-	gtk_style_context_remove_class(gtk_widget_get_style_context(widget), "oriel-drop");
-}
-
-static void accept_drops(OrielWindow *self)
-{
-	GtkWidget *target = GTK_WIDGET(self->pages);
-
-	gtk_drag_dest_set(target, GTK_DEST_DEFAULT_ALL, NULL, 0, GDK_ACTION_COPY);
-	gtk_drag_dest_add_uri_targets(target);
-	g_signal_connect(target, "drag-data-received", G_CALLBACK(files_dropped), self);
-	g_signal_connect(target, "drag-motion", G_CALLBACK(drag_moves), NULL);
-	g_signal_connect(target, "drag-leave", G_CALLBACK(drag_leaves), NULL);
+	oriel_new_machine_from_file(self, file);
 }
 
 /* The view */
@@ -510,16 +374,64 @@ static const GActionEntry actions[] = {
 	{ .name = "menu", .activate = open_menu },
 };
 
+/* The window as the user left it */
+
+static void recall(OrielWindow *self)
+{
+	struct oriel_window_memory memory;
+
+	oriel_window_memory_load(&memory);
+	self->width = memory.width;
+	self->height = memory.height;
+	gtk_window_set_default_size(GTK_WINDOW(self), memory.width, memory.height);
+	if (memory.maximized)
+		gtk_window_maximize(GTK_WINDOW(self));
+	if (memory.list)
+		g_action_group_change_action_state(G_ACTION_GROUP(self), "view", g_variant_new_string("list"));
+}
+
+void oriel_window_remember(OrielWindow *self)
+{
+	const struct oriel_window_memory memory = {
+		.width = self->width, .height = self->height, .list = self->as_list,
+		.maximized = gtk_window_is_maximized(GTK_WINDOW(self)),
+	};
+	g_autoptr(GError) error = NULL;
+
+	if (!oriel_window_memory_save(&memory, &error))
+		g_message("%s", error->message);
+}
+
+static void oriel_window_size_allocate(GtkWidget *widget, GtkAllocation *allocation)
+{
+	OrielWindow *self = ORIEL_WINDOW(widget);
+
+	GTK_WIDGET_CLASS(oriel_window_parent_class)->size_allocate(widget, allocation);
+	if (!gtk_window_is_maximized(GTK_WINDOW(self)))
+		gtk_window_get_size(GTK_WINDOW(self), &self->width, &self->height);
+}
+
+static gboolean oriel_window_delete_event(GtkWidget *widget, GdkEventAny *event)
+{
+	(void)event;
+	oriel_window_remember(ORIEL_WINDOW(widget));
+	return GDK_EVENT_PROPAGATE;
+}
+
+void oriel_window_check_host(OrielWindow *self)
+{
+	oriel_host_bar_check(self->host_bar);
+}
+
 /* Life */
 
 static void oriel_window_dispose(GObject *object)
 {
 	OrielWindow *self = ORIEL_WINDOW(object);
 
-	g_clear_handle_id(&self->thumbnail_timer, g_source_remove);
 	if (self->machines)
 		g_signal_handlers_disconnect_by_data(self->machines, self);
-	g_clear_pointer(&self->bars, g_hash_table_unref);
+	g_clear_object(&self->watch);
 	g_clear_object(&self->machines);
 	g_clear_pointer(&self->needle, g_free);
 	G_OBJECT_CLASS(oriel_window_parent_class)->dispose(object);
@@ -536,6 +448,7 @@ static void bind_children(GtkWidgetClass *widget)
 	gtk_widget_class_bind_template_child(widget, OrielWindow, search_bar);
 	gtk_widget_class_bind_template_child(widget, OrielWindow, search_entry);
 	gtk_widget_class_bind_template_child(widget, OrielWindow, notices);
+	gtk_widget_class_bind_template_child(widget, OrielWindow, host_bar);
 	gtk_widget_class_bind_template_child(widget, OrielWindow, pages);
 	gtk_widget_class_bind_template_child(widget, OrielWindow, grid);
 	gtk_widget_class_bind_template_child(widget, OrielWindow, list);
@@ -553,7 +466,8 @@ static void oriel_window_class_init(OrielWindowClass *class)
 	GtkWidgetClass *widget = GTK_WIDGET_CLASS(class);
 
 	G_OBJECT_CLASS(class)->dispose = oriel_window_dispose;
-	widget->window_state_event = oriel_window_window_state_event;
+	widget->size_allocate = oriel_window_size_allocate;
+	widget->delete_event = oriel_window_delete_event;
 	widget->key_press_event = oriel_window_key_press_event;
 	gtk_widget_class_set_template_from_resource(widget, "/io/github/oriel/Oriel/window.ui");
 	bind_children(widget);
@@ -566,14 +480,10 @@ static void oriel_window_class_init(OrielWindowClass *class)
 	gtk_widget_class_bind_template_callback(widget, menu_wanted);
 }
 
-static void destroy_bar(gpointer bar)
-{
-	gtk_widget_destroy(bar);
-}
-
 static void oriel_window_init(OrielWindow *self)
 {
-	self->bars = g_hash_table_new_full(NULL, NULL, NULL, destroy_bar);
+	g_type_ensure(ORIEL_TYPE_NOTICES);
+	g_type_ensure(ORIEL_TYPE_HOST_BAR);
 	g_action_map_add_action_entries(G_ACTION_MAP(self), actions, G_N_ELEMENTS(actions), self);
 	oriel_machine_actions_add(self);
 	gtk_widget_init_template(GTK_WIDGET(self));
@@ -582,7 +492,7 @@ static void oriel_window_init(OrielWindow *self)
 			       G_BINDING_SYNC_CREATE | G_BINDING_BIDIRECTIONAL);
 	gtk_flow_box_set_filter_func(self->grid, tile_is_wanted, self, NULL);
 	gtk_list_box_set_filter_func(self->list, row_is_wanted, self, NULL);
-	accept_drops(self);
+	oriel_drops_accept(GTK_WIDGET(self->pages), file_dropped, self);
 }
 
 OrielWindow *oriel_window_new(GtkApplication *application, OrielMachineList *machines)
@@ -591,8 +501,10 @@ OrielWindow *oriel_window_new(GtkApplication *application, OrielMachineList *mac
 	g_autoptr(OrielMachine) first = g_list_model_get_item(G_LIST_MODEL(machines), 0);
 
 	self->machines = g_object_ref(machines);
+	self->watch = oriel_machine_watch_new(machines, GTK_WIDGET(self));
 	g_signal_connect(machines, "items-changed", G_CALLBACK(machines_changed), self);
 	machines_changed(G_LIST_MODEL(machines), 0, 0, g_list_model_get_n_items(G_LIST_MODEL(machines)), self);
+	recall(self);
 	if (first)
 		oriel_window_select(self, first);
 	return self;

@@ -30,4 +30,9 @@ void oriel_window_notice(OrielWindow *window, OrielMachine *machine, GtkMessageT
 	G_GNUC_NULL_TERMINATED;
 void oriel_window_clear_notice(OrielWindow *window, OrielMachine *machine);
 
+/* Looks again for what keeps this computer from running machines, and says so. */
+void oriel_window_check_host(OrielWindow *window);
+/* Keeps size and view for the next start. */
+void oriel_window_remember(OrielWindow *window);
+
 G_END_DECLS

@@ -298,7 +298,7 @@ static void progressed(double fraction, gpointer data)
 /* A description with memory of its own, for another thread. */
 struct creation {
 	struct oriel_machine_description description;
-	char *id, *name, *iso;
+	char *id, *name, *system, *iso;
 };
 
 static void free_creation(gpointer data)
@@ -307,6 +307,7 @@ static void free_creation(gpointer data)
 
 	g_free(creation->id);
 	g_free(creation->name);
+	g_free(creation->system);
 	g_free(creation->iso);
 	g_free(creation);
 }
@@ -345,12 +346,14 @@ static void create_machine(OrielWizard *self)
 
 	oriel_wizard_machine_get(self->machine, &choice);
 	creation->name = choice.name;
+	creation->system = g_strdup(choice.system);
 	creation->id = oriel_store_free_id(choice.name);
 	creation->iso = self->media ? g_strdup(oriel_media_get_info(self->media)->path) : NULL;
 	/* The disk first: as long as nothing is on it the firmware goes on to the disc, and no longer. */
 	creation->description = (struct oriel_machine_description){
-		.id = creation->id, .name = creation->name, .iso = creation->iso, .disk_size = choice.disk,
-		.preallocate = choice.preallocate, .memory = choice.memory, .cpus = choice.cpus,
+		.id = creation->id, .name = creation->name, .system = creation->system, .iso = creation->iso,
+		.disk_size = choice.disk, .preallocate = choice.preallocate, .memory = choice.memory,
+		.cpus = choice.cpus,
 	};
 	if (self->import) {
 		oriel_import_machine_async(self->import, creation->name, &creation->description,

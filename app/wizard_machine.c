@@ -147,6 +147,9 @@ void oriel_wizard_machine_get(OrielWizardMachine *self, struct oriel_wizard_choi
 		.memory = (guint64)gtk_adjustment_get_value(self->memory) / MEMORY_STEP * MEMORY_STEP * MIB,
 		.disk = disk && !self->has_import ? (guint64)gtk_adjustment_get_value(self->disk) * GIB : 0,
 		.preallocate = gtk_toggle_button_get_active(self->preallocate),
+		.system = oriel_system_get_info(self->system)->generic &&
+			  oriel_system_get_info(self->system)->family == ORIEL_FAMILY_OTHER ?
+			  NULL : oriel_system_get_info(self->system)->id,
 		.start = gtk_toggle_button_get_active(self->start),
 	};
 }

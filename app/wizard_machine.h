@@ -25,6 +25,7 @@ gboolean oriel_wizard_machine_is_complete(OrielWizardMachine *page);
 
 struct oriel_wizard_choice {
 	char *name;
+	const char *system; /* its id, NULL if nobody said which */
 	guint cpus;
 	guint64 memory, disk; /* bytes; no disk: 0 */
 	gboolean preallocate, start;

@@ -220,6 +220,11 @@ static void take_posted(struct window *window)
 	if (posted.notice)
 		window_set_notice(window, posted.notice);
 	g_free(posted.notice);
+	if (posted.raise) {
+		if (SDL_GetWindowFlags(window->handle) & SDL_WINDOW_MINIMIZED)
+			SDL_RestoreWindow(window->handle);
+		SDL_RaiseWindow(window->handle);
+	}
 	if (posted.quit)
 		window->finished = true;
 }
@@ -521,6 +526,14 @@ void window_post_notice(struct window *window, const char *text)
 	g_mutex_lock(&window->lock);
 	g_free(window->posted.notice);
 	window->posted.notice = g_strdup(text);
+	g_mutex_unlock(&window->lock);
+	wake(window);
+}
+
+void window_post_raise(struct window *window)
+{
+	g_mutex_lock(&window->lock);
+	window->posted.raise = true;
 	g_mutex_unlock(&window->lock);
 	wake(window);
 }

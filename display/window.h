@@ -67,4 +67,6 @@ void window_post_leds(struct window *window, unsigned leds);
 void window_post_kinds(struct window *window, unsigned kinds);
 /* A short notice on the picture, such as where a screenshot was saved. */
 void window_post_notice(struct window *window, const char *text);
+/* To the front, with the focus, as far as the desktop allows that. */
+void window_post_raise(struct window *window);
 void window_post_quit(struct window *window);

@@ -16,7 +16,7 @@ struct window_posted {
 	char *message;
 	unsigned leds, kinds;
 	char *notice;
-	bool new_state, new_leds, new_kinds, quit;
+	bool new_state, new_leds, new_kinds, raise, quit;
 };
 
 struct window {

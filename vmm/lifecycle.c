@@ -51,7 +51,7 @@ static void set_state(struct machine *machine, enum machine_state state, const c
 		listener->state_changed(listener->opaque, state, machine->message);
 	}
 	if (state == MACHINE_STOPPED)
-		g_cond_broadcast(&machine->stopped);
+		g_cond_broadcast(&machine->wanted);
 }
 
 /* A full disk is the one trouble that ends without the user's word. */
@@ -124,6 +124,18 @@ bool machine_resume(struct machine *machine)
 bool machine_power_button(struct machine *machine)
 {
 	return machine->state == MACHINE_RUNNING && pm_power_button(machine->pm);
+}
+
+bool machine_raise(struct machine *machine)
+{
+	bool raised = false;
+
+	for (guint i = 0; i < machine->listeners->len; i++) {
+		struct machine_listener *listener = machine->listeners->pdata[i];
+
+		raised |= listener->raise && listener->raise(listener->opaque);
+	}
+	return raised;
 }
 
 void machine_input(struct machine *machine, const struct input_event *events, unsigned count)
@@ -342,7 +354,7 @@ static void input_changed(struct input_router *router, void *opaque)
 void machine_init_lifecycle(struct machine *machine)
 {
 	machine->listeners = g_ptr_array_new();
-	g_cond_init(&machine->stopped);
+	g_cond_init(&machine->wanted);
 	machine->input.changed = input_changed;
 	machine->input.changed_opaque = machine;
 }
@@ -351,7 +363,7 @@ void machine_finish_lifecycle(struct machine *machine)
 {
 	watch_room(machine, false);
 	g_ptr_array_free(machine->listeners, TRUE);
-	g_cond_clear(&machine->stopped);
+	g_cond_clear(&machine->wanted);
 	g_free(machine->message);
 	g_free(machine->pause_message);
 }
@@ -370,10 +382,21 @@ void machine_start(struct machine *machine)
 	loop_start(&machine->vm.loop);
 }
 
-void machine_wait(struct machine *machine)
+bool machine_wait(struct machine *machine)
 {
+	bool stopped;
+
 	g_mutex_lock(&machine->vm.lock);
-	while (machine->state != MACHINE_STOPPED)
-		g_cond_wait(&machine->stopped, &machine->vm.lock);
+	while (machine->state != MACHINE_STOPPED && !machine->woken)
+		g_cond_wait(&machine->wanted, &machine->vm.lock);
+	stopped = machine->state == MACHINE_STOPPED;
+	machine->woken = false;
 	g_mutex_unlock(&machine->vm.lock);
+	return stopped;
+}
+
+void machine_wake(struct machine *machine)
+{
+	machine->woken = true;
+	g_cond_broadcast(&machine->wanted);
 }

@@ -39,6 +39,8 @@ struct machine_listener {
 	void (*state_changed)(void *opaque, enum machine_state state, const char *message);
 	/* LEDs, or what kinds of input the guest takes: see machine->input. May be NULL. */
 	void (*input_changed)(void *opaque);
+	/* Somebody wants to see the machine's window; false: there can be none. May be NULL. */
+	bool (*raise)(void *opaque);
 	void *opaque;
 };
 
@@ -78,7 +80,8 @@ struct machine {
 	char *message;        /* goes with the state; may be NULL */
 	GPtrArray *listeners; /* struct machine_listener * */
 	struct machine_listener control_listener;
-	GCond stopped;        /* state became MACHINE_STOPPED, with vm->lock */
+	GCond wanted;         /* the main thread: state became MACHINE_STOPPED, or woken was set; with vm->lock */
+	bool woken;
 	/* What vm_request() or a vCPU asked for and the I/O thread has yet to do. */
 	bool reset_requested, poweroff_requested, pause_requested;
 	enum machine_state pause_state;
@@ -93,8 +96,9 @@ struct machine *machine_new(struct machine_config *config, GError **error);
 void machine_free(struct machine *machine);
 /* Starts the I/O thread, which powers the machine on. Main thread, once. */
 void machine_start(struct machine *machine);
-/* Main thread, without vm->lock: waits for MACHINE_STOPPED. */
-void machine_wait(struct machine *machine);
+/* Main thread, without vm->lock: waits for MACHINE_STOPPED; false: machine_wake() was called before. */
+bool machine_wait(struct machine *machine);
+void machine_wake(struct machine *machine);
 
 void machine_add_listener(struct machine *machine, struct machine_listener *listener);
 void machine_remove_listener(struct machine *machine, struct machine_listener *listener);
@@ -109,6 +113,8 @@ void machine_reset(struct machine *machine);
 void machine_stop(struct machine *machine);
 /* False: the guest does not run, or no operating system listens to the button. */
 bool machine_power_button(struct machine *machine);
+/* Asks the listeners for a window. False: none of them can have one. */
+bool machine_raise(struct machine *machine);
 /* What the user does with keyboard and mouse. */
 void machine_input(struct machine *machine, const struct input_event *events, unsigned count);
 /* Saves the screen as a PNG file, in a thread of its own; done may be NULL and is called there, without the lock. */

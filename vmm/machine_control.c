@@ -73,6 +73,15 @@ static bool do_stop(void *opaque, GError **error)
 	return true;
 }
 
+static bool do_raise(void *opaque, GError **error)
+{
+	struct machine *machine = opaque;
+
+	if (machine->state == MACHINE_STOPPED || !machine_raise(machine))
+		return refuse(machine, "it has no window", error);
+	return true;
+}
+
 static bool do_retry(void *opaque, GError **error)
 {
 	struct machine *machine = opaque;
@@ -268,6 +277,7 @@ static const struct control_ops ops = {
 	.reset = do_reset,
 	.power_button = do_power_button,
 	.stop = do_stop,
+	.raise = do_raise,
 	.retry = do_retry,
 	.fail = do_fail,
 	.insert_disc = do_insert,
@@ -306,7 +316,7 @@ bool machine_control_start(struct machine *machine, GError **error)
 	machine->control = control_new(&options, error);
 	if (!machine->control)
 		return false;
-	machine->control_listener = (struct machine_listener){ state_changed, input_changed, machine };
+	machine->control_listener = (struct machine_listener){ state_changed, input_changed, NULL, machine };
 	machine_add_listener(machine, &machine->control_listener);
 	return true;
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "../display/window.h"
+#include "control/control.h"
 #include "machine.h"
 
 /* What connects the window's thread with the machine's. */
@@ -149,14 +150,47 @@ static void input_changed(void *opaque)
 	window_post_kinds(link->window, input_router_kinds(&link->machine->input));
 }
 
+/* Without a window the main thread opens one. */
+static bool raise_window(void *opaque)
+{
+	struct link *link = opaque;
+
+	if (link->window)
+		window_post_raise(link->window);
+	else
+		machine_wake(link->machine);
+	return true;
+}
+
 static bool open_window(struct link *link, GError **error)
 {
 	const struct machine_config *config = link->machine->config;
 	g_autofree char *folder = g_path_get_basename(config->folder);
 	struct window_client client = { window_input, window_release_all, window_command, link };
+	struct window *window = window_new(config->name ? config->name : folder, &link->machine->scanout, &client,
+					   error);
 
-	link->window = window_new(config->name ? config->name : folder, &link->machine->scanout, &client, error);
-	return link->window != NULL;
+	g_mutex_lock(&link->machine->vm.lock);
+	link->window = window;
+	if (window) {
+		state_changed(link, link->machine->state, link->machine->message);
+		input_changed(link);
+	}
+	g_mutex_unlock(&link->machine->vm.lock);
+	return window != NULL;
+}
+
+/* For a machine that has run without one. */
+static void open_window_late(struct link *link)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (open_window(link, &error))
+		return;
+	g_warning("%s", error->message);
+	g_mutex_lock(&link->machine->vm.lock);
+	control_error(link->machine->control, error->message);
+	g_mutex_unlock(&link->machine->vm.lock);
 }
 
 static void close_window(struct link *link)
@@ -196,16 +230,20 @@ static int run_machine(struct machine_config *config, bool headless)
 			machine_free(link.machine);
 		return EXIT_FAILURE;
 	}
-	link.listener = (struct machine_listener){ state_changed, input_changed, &link };
+	link.listener = (struct machine_listener){ state_changed, input_changed, raise_window, &link };
 	machine_add_listener(link.machine, &link.listener);
 	watch_signal(link.machine, SIGTERM);
 	watch_signal(link.machine, SIGINT);
 	machine_start(link.machine);
-	if (link.window) {
-		window_run(link.window);
-		close_window(&link);
+	for (;;) {
+		if (link.window) {
+			window_run(link.window);
+			close_window(&link);
+		}
+		if (machine_wait(link.machine))
+			break;
+		open_window_late(&link);
 	}
-	machine_wait(link.machine);
 	machine_free(link.machine);
 	return EXIT_SUCCESS;
 }

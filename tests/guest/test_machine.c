@@ -467,7 +467,7 @@ static const struct { const char *method, *arguments[GDBUS_ARGUMENTS], *answer; 
 	{ "InsertDisc", { "1", "%DISC%" }, "()" }, { "Screenshot", { "%PICTURE%" }, "()" },
 	{ "Thumbnail", { "160", "100", "0" }, "(uint64 " },
 	{ "PowerButton", { NULL }, "NotSupported" }, { "Retry", { NULL }, "NotSupported" },
-	{ "Fail", { NULL }, "NotSupported" }, { "Reset", { NULL }, "()" }, { "Stop", { NULL }, "()" },
+	{ "Raise", { NULL }, "()" }, { "Fail", { NULL }, "NotSupported" }, { "Reset", { NULL }, "()" }, { "Stop", { NULL }, "()" },
 };
 
 static void call_gdbus(struct guest *guest, const char *method, const char *const arguments[GDBUS_ARGUMENTS], const char *answer)

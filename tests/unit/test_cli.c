@@ -123,7 +123,7 @@ static void do_statistics(void *machine, void (*add)(void *opaque, const char *n
 
 static const struct control_ops ops = {
 	.state = get_state, .message = get_nothing, .serial_pty = get_nothing, .refresh_screen = refresh_screen,
-	.pause = do_pause, .resume = do_resume, .reset = do_reset, .power_button = do_power_button, .stop = do_stop,
+	.pause = do_pause, .resume = do_resume, .reset = do_reset, .power_button = do_power_button, .stop = do_stop, .raise = do_reset,
 	.retry = do_reset, .fail = do_reset, .insert_disc = do_insert, .eject_disc = do_eject,
 	.statistics = do_statistics,
 };

@@ -113,7 +113,7 @@ static void test_vram_follows_mode(struct folder *folder, gconstpointer unused)
 static void test_everything(struct folder *folder, gconstpointer unused)
 {
 	struct machine_config *config = load(folder,
-		"[machine]\nname = Bürorechner \nuuid=9f0ab1c2-5d34-4e6f-8a9b-0c1d2e3f4a5b\ncpus=255\nmemory=4194304\n"
+		"[machine]\nname = Bürorechner \nsystem=win11\nuuid=9f0ab1c2-5d34-4e6f-8a9b-0c1d2e3f4a5b\ncpus=255\nmemory=4194304\n"
 		"boot=cd\nboot-menu=true\n"
 		"[display]\nvram=64\nwidth=1920\nheight=1080\n"
 		"[serial]\nmode=socket\n"
@@ -129,6 +129,7 @@ static void test_everything(struct folder *folder, gconstpointer unused)
 
 	(void)unused;
 	g_assert_cmpstr(config->name, ==, "Bürorechner");
+	g_assert_cmpstr(config->system, ==, "win11");
 	g_assert_cmpstr(config->uuid, ==, "9f0ab1c2-5d34-4e6f-8a9b-0c1d2e3f4a5b");
 	g_assert_cmpuint(config->cpus, ==, 255);
 	g_assert_cmpuint(config->memory, ==, 4ull << 40);

@@ -25,6 +25,7 @@ struct fixture {
 	/* With vm->lock: */
 	const char *state, *message;
 	bool guest_reads;
+	unsigned refreshes; /* of the screen */
 	GString *calls;  /* ops called */
 	GString *events; /* what the sink got */
 	GError *failure; /* for the next op */
@@ -66,7 +67,7 @@ static const char *fake_pty(void *machine)
 
 static void fake_refresh(void *machine)
 {
-	(void)machine;
+	((struct fixture *)machine)->refreshes++;
 }
 
 #define SIMPLE(name) \
@@ -79,6 +80,7 @@ SIMPLE(resume)
 SIMPLE(reset)
 SIMPLE(power_button)
 SIMPLE(stop)
+SIMPLE(raise)
 SIMPLE(retry)
 SIMPLE(fail)
 
@@ -101,7 +103,7 @@ static void fake_statistics(void *machine, void (*add)(void *opaque, const char 
 
 static const struct control_ops ops = {
 	fake_state, fake_message, fake_refresh, fake_pty, fake_pause, fake_resume, fake_reset, fake_power_button,
-	fake_stop, fake_retry, fake_fail, fake_insert, fake_eject, fake_statistics,
+	fake_stop, fake_raise, fake_retry, fake_fail, fake_insert, fake_eject, fake_statistics,
 };
 
 static void sink_event(struct input_sink *sink, const struct input_event *event)
@@ -238,6 +240,7 @@ static void test_methods(struct fixture *f, gconstpointer unused)
 	expect_call(f, "Reset", NULL, "reset ");
 	expect_call(f, "PowerButton", NULL, "power_button ");
 	expect_call(f, "Stop", NULL, "stop ");
+	expect_call(f, "Raise", NULL, "raise ");
 	expect_call(f, "Retry", NULL, "retry ");
 	expect_call(f, "Fail", NULL, "fail ");
 	expect_call(f, "InsertDisc", g_variant_new("(is)", -1, "/tmp/a disc.iso"), "insert -1 /tmp/a disc.iso ");
@@ -583,6 +586,53 @@ static void test_screenshot(struct fixture *f, gconstpointer unused)
 	expect_error(f, "Screenshot", g_variant_new("(s)", nowhere), "io.github.oriel.Error.NotFound", nowhere);
 }
 
+/* How often the screen has been read for a thumbnail; pixels: whether the answer had any. */
+static unsigned ask_thumbnail(struct fixture *f, guint32 side, guint64 known, guint64 *digest, bool *pixels)
+{
+	g_autoptr(GVariant) reply = call(f, INTERFACE, "Thumbnail", g_variant_new("(uut)", side, side, known), NULL);
+	g_autoptr(GVariant) bytes = NULL;
+	unsigned refreshes;
+
+	g_assert_nonnull(reply);
+	g_variant_get(reply, "(tuu@ay)", digest, NULL, NULL, &bytes);
+	*pixels = g_variant_n_children(bytes) > 0;
+	g_mutex_lock(&f->machine->vm.lock);
+	refreshes = f->refreshes;
+	g_mutex_unlock(&f->machine->vm.lock);
+	return refreshes;
+}
+
+/* Somebody who looks at a screen that does not change costs the machine nothing. */
+static void test_thumbnail_unchanged(struct fixture *f, gconstpointer unused)
+{
+	guint64 digest, other;
+	bool pixels;
+
+	(void)unused;
+	set_picture(f, 64, 48);
+	g_assert_false(scanout_watched(&f->scanout));
+	g_assert_cmpuint(ask_thumbnail(f, 32, 0, &digest, &pixels), ==, 1);
+	g_assert_true(pixels);
+	g_assert_true(scanout_watched(&f->scanout));
+	for (unsigned i = 0; i < 3; i++) {
+		g_assert_cmpuint(ask_thumbnail(f, 32, digest, &other, &pixels), ==, 1);
+		g_assert_false(pixels);
+		g_assert_cmpuint(other, ==, digest);
+	}
+	/* Another size, and one who has none yet */
+	g_assert_cmpuint(ask_thumbnail(f, 16, digest, &other, &pixels), ==, 2);
+	g_assert_true(pixels);
+	g_assert_cmpuint(ask_thumbnail(f, 16, 0, &other, &pixels), ==, 3);
+	g_assert_true(pixels);
+	scanout_damage(&f->scanout, 5, 6);
+	g_assert_cmpuint(ask_thumbnail(f, 16, other, &digest, &pixels), ==, 4);
+	g_assert_false(pixels);
+	g_assert_cmpuint(ask_thumbnail(f, 16, other, &digest, &pixels), ==, 4);
+	set_picture(f, 32, 32);
+	g_assert_cmpuint(ask_thumbnail(f, 16, other, &digest, &pixels), ==, 5);
+	g_assert_true(pixels);
+}
+
 static void test_thumbnail(struct fixture *f, gconstpointer unused)
 {
 	g_autoptr(GVariant) first = NULL, second = NULL, pixels = NULL, none = NULL;
@@ -851,6 +901,7 @@ int main(int argc, char **argv)
 	ADD("send-events", test_send_events);
 	ADD("screenshot", test_screenshot);
 	ADD("thumbnail", test_thumbnail);
+	ADD("thumbnail-unchanged", test_thumbnail_unchanged);
 	ADD("malformed", test_malformed);
 	ADD("anonymous-refused", test_anonymous_refused);
 	ADD("socket", test_socket);

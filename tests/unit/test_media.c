@@ -3,6 +3,7 @@
  * written here as their makers do: with mkisofs' UDF, and Windows images by wimlib.
  */
 #include "../../app/media.h"
+#include "../../app/system_icon.h"
 
 #include <glib/gstdio.h>
 #include <stdio.h>
@@ -608,6 +609,30 @@ static void test_needs(void)
 	}
 }
 
+/* The picture by the id alone is that of the database's family; all that is called Windows looks like it. */
+static void test_families(void)
+{
+	g_autoptr(GPtrArray) all = oriel_systems_get_all(systems);
+	g_autoptr(GIcon) none = oriel_system_icon_of(NULL), debian = oriel_system_icon_of("debian12");
+	const char *const *names = g_themed_icon_get_names(G_THEMED_ICON(debian));
+
+	g_assert_cmpuint(all->len, >, 100);
+	for (guint i = 0; i < all->len; i++) {
+		const struct oriel_system_info *info = oriel_system_get_info(all->pdata[i]);
+		const char *picture = oriel_family_icon_name(oriel_system_family_of(info->id));
+
+		g_test_message("%s", info->id);
+		if (g_str_has_prefix(info->id, "win"))
+			g_assert_cmpstr(picture, ==, "oriel-windows");
+		else
+			g_assert_cmpstr(picture, ==, oriel_family_icon_name(info->family));
+	}
+	g_assert_true(g_strv_contains(names, "oriel-linux"));
+	g_assert_true(g_strv_contains(names, "distributor-logo-debian"));
+	g_assert_true(g_strv_contains(g_themed_icon_get_names(G_THEMED_ICON(none)), "oriel-other"));
+	g_assert_cmpint(oriel_system_family_of("nonsense"), ==, ORIEL_FAMILY_OTHER);
+}
+
 /* A host without osinfo-db */
 static void test_without_database(void)
 {
@@ -659,6 +684,7 @@ int main(int argc, char **argv)
 	ADD("disk-formats", NULL, test_disk_formats);
 	g_test_add_func("/media/systems", test_systems);
 	g_test_add_func("/media/needs", test_needs);
+	g_test_add_func("/media/families", test_families);
 	g_test_add_func("/media/without-database", test_without_database);
 	status = g_test_run();
 	g_object_unref(systems);

@@ -3,7 +3,7 @@
  *
  * Every group and key may be left out; sizes are in MiB, paths are absolute or relative to the machine's folder.
  *
- *	[machine]   version=1  name  uuid  cpus=1..255  memory=64..4194304  boot=disk|cd  boot-menu=false|true
+ *	[machine]   version=1  name  system  uuid  cpus=1..255  memory=64..4194304  boot=disk|cd  boot-menu=false|true
  *	[display]   vram=1..256, a power of two  width=640..4095  height=480..4095
  *	[serial]    mode=none|log|pty|socket
  *	[sound]     device=hda|none  backend=pulse|null  microphone=false|true
@@ -93,6 +93,7 @@ struct machine_config {
 	unsigned version;
 	char *folder; /* absolute */
 	char *name;   /* for people; NULL: the folder's name */
+	char *system; /* which operating system it has, by libosinfo's id; NULL: not known. The guest does not see it */
 	char *uuid;   /* never NULL: where the file has none, made from the folder's path */
 	unsigned cpus;
 	uint64_t memory; /* bytes */

@@ -19,6 +19,7 @@ const struct key config_machine_keys[] = {
 	/* First: it decides whether the others mean what they meant. */
 	{ "machine", "version", KEY_VERSION, FIELD(version), 1, MACHINE_CONFIG_VERSION },
 	{ "machine", "name", KEY_STRING, FIELD(name) },
+	{ "machine", "system", KEY_STRING, FIELD(system) },
 	{ "machine", "uuid", KEY_UUID, FIELD(uuid) },
 	{ "machine", "cpus", KEY_NUMBER, FIELD(cpus), 1, 255 },
 	{ "machine", "memory", KEY_MIB, FIELD(memory), 64, 4 << 20 },

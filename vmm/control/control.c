@@ -3,15 +3,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../display/thumbnail.h"
 #include "clients.h"
 #include "machine_interface.h"
+#include "pictures.h"
+#include "reply.h"
 #include "socket.h"
 #include "typing.h"
 
 #define OBJECT_PATH "/io/github/oriel/Machine"
 #define INTERFACE "io.github.oriel.Machine"
-#define ERROR_PREFIX "io.github.oriel.Error."
 
 #define EVENTS_MAX 4096 /* of one SendEvents */
 
@@ -26,46 +26,8 @@ struct control {
 	struct clients *clients;
 	struct typing *typing;
 	unsigned width, height; /* as last told */
-	/* Screenshots and thumbnails being made by other threads */
-	GMutex pictures_lock;
-	GCond pictures_done;
-	unsigned pictures;
+	struct pictures *pictures;
 };
-
-/* Replies */
-
-static const char *error_name(const GError *error)
-{
-	if (error->domain == G_FILE_ERROR && error->code == G_FILE_ERROR_NOENT)
-		return ERROR_PREFIX "NotFound";
-	if (error->domain != G_IO_ERROR)
-		return ERROR_PREFIX "Failed";
-	switch (error->code) {
-	case G_IO_ERROR_NOT_FOUND:
-		return ERROR_PREFIX "NotFound";
-	case G_IO_ERROR_INVALID_ARGUMENT:
-		return ERROR_PREFIX "InvalidArgument";
-	case G_IO_ERROR_BUSY:
-		return ERROR_PREFIX "Busy";
-	case G_IO_ERROR_NOT_SUPPORTED:
-		return ERROR_PREFIX "NotSupported";
-	case G_IO_ERROR_TIMED_OUT:
-		return ERROR_PREFIX "TimedOut";
-	case G_IO_ERROR_CLOSED:
-		return ERROR_PREFIX "Stopped";
-	default:
-		return ERROR_PREFIX "Failed";
-	}
-}
-
-/* Takes the invocation; error NULL: it went well. */
-static void reply(GDBusMethodInvocation *invocation, const GError *error)
-{
-	if (error)
-		g_dbus_method_invocation_return_dbus_error(invocation, error_name(error), error->message);
-	else
-		g_dbus_method_invocation_return_value(invocation, NULL);
-}
 
 static bool fail_argument(GError **error, const char *message)
 {
@@ -97,6 +59,12 @@ static bool do_power_button(struct control *control, GVariant *parameters, GErro
 {
 	(void)parameters;
 	return control->ops->power_button(control->machine, error);
+}
+
+static bool do_raise(struct control *control, GVariant *parameters, GError **error)
+{
+	(void)parameters;
+	return control->ops->raise(control->machine, error);
 }
 
 static bool do_stop(struct control *control, GVariant *parameters, GError **error)
@@ -168,7 +136,7 @@ static bool do_send_events(struct control *control, GVariant *parameters, GError
 
 static void typed(void *opaque, const GError *error)
 {
-	reply(opaque, error);
+	control_reply(opaque, error);
 }
 
 /* Nobody reads keys while the guest stands still. */
@@ -190,7 +158,7 @@ static void start_send_keys(struct control *control, GVariant *parameters, GDBus
 	g_variant_get(parameters, "(^a&s)", &combinations);
 	if (!check_running(control, &error) ||
 	    !typing_send_keys(control->typing, combinations, typed, invocation, &error))
-		reply(invocation, error);
+		control_reply(invocation, error);
 }
 
 static void start_type_text(struct control *control, GVariant *parameters, GDBusMethodInvocation *invocation)
@@ -200,123 +168,17 @@ static void start_type_text(struct control *control, GVariant *parameters, GDBus
 
 	g_variant_get(parameters, "(&s)", &text);
 	if (!check_running(control, &error) || !typing_send_text(control->typing, text, typed, invocation, &error))
-		reply(invocation, error);
-}
-
-/* What another thread makes of the screen: scaling and compressing take longer than the lock may be held. */
-struct picture_request {
-	struct control *control;
-	char *path; /* of a screenshot */
-	guint32 max_width, max_height; /* of a thumbnail */
-	guint64 known;
-	GVariant *answer;
-};
-
-static void free_picture_request(gpointer data)
-{
-	struct picture_request *request = data;
-
-	g_free(request->path);
-	g_clear_pointer(&request->answer, g_variant_unref);
-	g_free(request);
-}
-
-static void picture_finished(struct control *control)
-{
-	g_mutex_lock(&control->pictures_lock);
-	control->pictures--;
-	g_cond_signal(&control->pictures_done);
-	g_mutex_unlock(&control->pictures_lock);
-}
-
-static void write_screenshot(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
-{
-	struct picture_request *request = data;
-	struct control *control = request->control;
-	GError *error = NULL;
-
-	(void)source;
-	(void)cancellable;
-	if (scanout_save_png(control->scanout, request->path, &error))
-		g_task_return_boolean(task, TRUE);
-	else
-		g_task_return_error(task, error);
-	picture_finished(control);
-}
-
-static void make_thumbnail(GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
-{
-	struct picture_request *request = data;
-	struct control *control = request->control;
-	struct thumbnail thumbnail;
-	GVariant *pixels;
-	bool same;
-
-	(void)source;
-	(void)cancellable;
-	thumbnail_take(control->scanout, request->max_width, request->max_height, &thumbnail);
-	same = thumbnail.digest == request->known;
-	pixels = g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, thumbnail.pixels, same ? 0 : thumbnail.size, 1);
-	request->answer = g_variant_ref_sink(g_variant_new("(tuu@ay)", thumbnail.digest, thumbnail.width,
-							   thumbnail.height, pixels));
-	thumbnail_finish(&thumbnail);
-	g_task_return_boolean(task, TRUE);
-	picture_finished(control);
-}
-
-static void picture_made(GObject *source, GAsyncResult *result, gpointer invocation)
-{
-	struct picture_request *request = g_task_get_task_data(G_TASK(result));
-	g_autoptr(GError) error = NULL;
-
-	(void)source;
-	if (g_task_propagate_boolean(G_TASK(result), &error) && request->answer)
-		g_dbus_method_invocation_return_value(invocation, request->answer);
-	else
-		reply(invocation, error);
-}
-
-/* Takes what request points to. */
-static void start_picture(struct control *control, struct picture_request request, GTaskThreadFunc make,
-			  GDBusMethodInvocation *invocation)
-{
-	g_autoptr(GTask) task = g_task_new(NULL, NULL, picture_made, invocation);
-
-	control->ops->refresh_screen(control->machine);
-	g_task_set_task_data(task, g_memdup2(&request, sizeof request), free_picture_request);
-	g_mutex_lock(&control->pictures_lock);
-	control->pictures++;
-	g_mutex_unlock(&control->pictures_lock);
-	g_task_run_in_thread(task, make);
+		control_reply(invocation, error);
 }
 
 static void start_screenshot(struct control *control, GVariant *parameters, GDBusMethodInvocation *invocation)
 {
-	struct picture_request request = { .control = control };
-	g_autoptr(GError) error = NULL;
-
-	g_variant_get(parameters, "(s)", &request.path);
-	if (g_path_is_absolute(request.path)) {
-		start_picture(control, request, write_screenshot, invocation);
-		return;
-	}
-	g_free(request.path);
-	fail_argument(&error, "The path of the screenshot must be absolute");
-	reply(invocation, error);
+	pictures_screenshot(control->pictures, parameters, invocation);
 }
 
 static void start_thumbnail(struct control *control, GVariant *parameters, GDBusMethodInvocation *invocation)
 {
-	struct picture_request request = { .control = control };
-	g_autoptr(GError) error = NULL;
-
-	g_variant_get(parameters, "(uut)", &request.max_width, &request.max_height, &request.known);
-	if (request.max_width - 1 < THUMBNAIL_SIDE_MAX && request.max_height - 1 < THUMBNAIL_SIDE_MAX) {
-		start_picture(control, request, make_thumbnail, invocation);
-		return;
-	}
-	fail_argument(&error, "A thumbnail has 1 to 1024 pixels at each side");
-	reply(invocation, error);
+	pictures_thumbnail(control->pictures, parameters, invocation);
 }
 
 static void add_counter(void *opaque, const char *name, uint64_t value)
@@ -344,6 +206,7 @@ static const struct method {
 	{ "Reset", .call = do_reset },
 	{ "PowerButton", .call = do_power_button },
 	{ "Stop", .call = do_stop },
+	{ "Raise", .call = do_raise },
 	{ "Screenshot", .start = start_screenshot },
 	{ "Thumbnail", .start = start_thumbnail },
 	{ "InsertDisc", .call = do_insert_disc },
@@ -375,7 +238,7 @@ static void call_method(GDBusConnection *connection, const char *sender, const c
 		return;
 	}
 	method->call(control, parameters, &error);
-	reply(invocation, error);
+	control_reply(invocation, error);
 }
 
 /* Properties */
@@ -572,8 +435,7 @@ struct control *control_new(const struct control_options *options, GError **erro
 	control->folder = g_strdup(options->folder);
 	control->socket_path = g_strdup(options->socket_path);
 	control->fd = fd;
-	g_mutex_init(&control->pictures_lock);
-	g_cond_init(&control->pictures_done);
+	control->pictures = pictures_new(control->vm, control->scanout, options->ops->refresh_screen, options->machine);
 	control->typing = typing_new(control->vm, control->router);
 	control->clients = clients_new(&control->vm->loop, fd, OBJECT_PATH, &io_github_oriel_machine_interface,
 				       &table, control);
@@ -585,15 +447,10 @@ struct control *control_new(const struct control_options *options, GError **erro
 void control_free(struct control *control)
 {
 	scanout_set_observer(control->scanout, NULL, NULL);
-	g_mutex_lock(&control->pictures_lock);
-	while (control->pictures)
-		g_cond_wait(&control->pictures_done, &control->pictures_lock);
-	g_mutex_unlock(&control->pictures_lock);
+	pictures_free(control->pictures);
 	typing_free(control->typing);
 	control_socket_close(control->fd, control->socket_path);
 	clients_free(control->clients);
-	g_mutex_clear(&control->pictures_lock);
-	g_cond_clear(&control->pictures_done);
 	g_free(control->name);
 	g_free(control->folder);
 	g_free(control->socket_path);

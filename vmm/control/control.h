@@ -33,6 +33,8 @@ struct control_ops {
 	bool (*reset)(void *machine, GError **error);
 	bool (*power_button)(void *machine, GError **error);
 	bool (*stop)(void *machine, GError **error);
+	/* Brings the machine's window to the front, or opens one. */
+	bool (*raise)(void *machine, GError **error);
 	/* After trouble: do the requests again, or let them fail. */
 	bool (*retry)(void *machine, GError **error);
 	bool (*fail)(void *machine, GError **error);
