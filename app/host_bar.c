@@ -129,6 +129,8 @@ static GtkWidget *add_text(GtkWidget *box, const char *text)
 
 	gtk_label_set_line_wrap(GTK_LABEL(label), TRUE);
 	gtk_label_set_line_wrap_mode(GTK_LABEL(label), PANGO_WRAP_WORD_CHAR);
+	/* Else the window is made high enough for a column of single words. */
+	gtk_label_set_width_chars(GTK_LABEL(label), 50);
 	gtk_label_set_xalign(GTK_LABEL(label), 0);
 	gtk_label_set_selectable(GTK_LABEL(label), TRUE);
 	gtk_container_add(GTK_CONTAINER(box), label);

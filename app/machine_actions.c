@@ -73,11 +73,16 @@ void oriel_machine_actions_start(OrielWindow *window, OrielMachine *machine)
 	}
 }
 
+static void show_window(OrielWindow *window, OrielMachine *machine)
+{
+	call(window, machine, "Raise");
+}
+
 void oriel_machine_actions_open(OrielWindow *window, OrielMachine *machine)
 {
 	oriel_machine_actions_start(window, machine);
 	if (oriel_machine_is_live(machine))
-		call(window, machine, "Raise");
+		show_window(window, machine);
 }
 
 static void show_uri_failed(OrielWindow *window, OrielMachine *machine, const char *path, const GError *error)
@@ -215,6 +220,7 @@ static const struct machine_action {
 	{ "start", can_start, oriel_machine_actions_start, .accelerators = { "<Primary>Return" } },
 	{ "pause", is_running, pause_machine, .accelerators = { "<Primary>p" } },
 	{ "resume", is_paused, oriel_machine_actions_start, .accelerators = { "<Primary>e" } },
+	{ "show-window", oriel_machine_is_live, show_window, .accelerators = { "<Primary>w" } },
 	{ "power-button", is_running, press_power_button, .accelerators = { "<Primary>b" } },
 	{ "reset", can_reset, reset_machine, .accelerators = { "<Primary>r" } },
 	{ "force-off", can_reset, force_off, .accelerators = { "<Primary>k" } },

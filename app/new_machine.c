@@ -32,8 +32,8 @@ void oriel_new_machine_test_disc(OrielWindow *window)
 	OrielMachine *machine = oriel_machine_list_find(oriel_window_get_machines(window), TEST_DISC_ID);
 	g_autofree char *disc = oriel_find_test_disc();
 	const struct oriel_machine_description description = {
-		.id = TEST_DISC_ID, .name = _("Test disc"), .iso = disc, .disk_size = 1 << 30, .memory = 256 << 20,
-		.cpus = 1, .cd_first = TRUE,
+		.id = TEST_DISC_ID, .name = _("Test disc"), .system = "oriel-test-disc", .iso = disc,
+		.disk_size = 1 << 30, .memory = 256 << 20, .cpus = 1, .cd_first = TRUE,
 	};
 
 	if (machine) {

@@ -9,14 +9,14 @@ static const struct {
 	{ ORIEL_FAMILY_WINDOWS_OLD, { "reactos", "windows-old" } },
 	{ ORIEL_FAMILY_WINDOWS, { "win" } },
 	{ ORIEL_FAMILY_BSD, { "bsd", "dragonflybsd", "freebsd", "ghostbsd", "netbsd", "openbsd" } },
-	{ ORIEL_FAMILY_TOOL, { "tool" } },
+	{ ORIEL_FAMILY_TOOL, { "gparted", "ipxe", "oriel", "systemrescue", "tool" } },
 	{ ORIEL_FAMILY_OTHER, { "guix-hurd" } },
 	{ ORIEL_FAMILY_LINUX,
 	  { "almalinux", "alpine", "alt", "android", "arch", "asianux", "caasp", "centos", "circle", "cirros",
-	    "clearlinux", "debian", "elementary", "eos", "fedora", "freenix", "gentoo", "gnome", "guix", "hyperbola",
-	    "linux", "mageia", "mandr", "manjaro", "mbs", "mes", "miraclelinux", "nixos", "oel", "ol", "opensuse",
+	    "clearlinux", "debian", "elementary", "endeavouros", "eos", "fedora", "freenix", "gentoo", "gnome", "guix", "hyperbola",
+	    "kali", "linux", "lmde", "mageia", "mandr", "manjaro", "mbs", "mes", "miraclelinux", "nixos", "oel", "ol", "opensuse",
 	    "popos", "pureos", "rhel", "rhl", "rocky", "scientificlinux", "silverblue", "slackware", "sle", "trisquel",
-	    "ubuntu", "ucs", "void" } },
+	    "ubuntu", "ucs", "void", "zorinos" } },
 };
 
 OrielFamily oriel_system_family_of(const char *id)

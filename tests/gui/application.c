@@ -193,16 +193,21 @@ static GVariant *call(struct application *application, const struct accessible *
 					   NULL);
 }
 
-static char *get_name(struct application *application, const struct accessible *thing)
+static char *get_text(struct application *application, const struct accessible *thing, const char *property)
 {
 	g_autoptr(GVariant) reply = call(application, thing, "org.freedesktop.DBus.Properties", "Get",
-					 g_variant_new("(ss)", ACCESSIBLE, "Name"), "(v)");
+					 g_variant_new("(ss)", ACCESSIBLE, property), "(v)");
 	g_autoptr(GVariant) value = NULL;
 
 	if (!reply)
 		return g_strdup("");
 	g_variant_get(reply, "(v)", &value);
 	return g_variant_dup_string(value, NULL);
+}
+
+static char *get_name(struct application *application, const struct accessible *thing)
+{
+	return get_text(application, thing, "Name");
 }
 
 static char *get_role(struct application *application, const struct accessible *thing)
@@ -319,6 +324,24 @@ struct accessible *application_find(struct application *application, const char 
 void application_expect(struct application *application, const char *role, const char *name)
 {
 	accessible_free(application_find(application, role, name));
+}
+
+void application_expect_description(struct application *application, const char *role, const char *name,
+				    const char *description)
+{
+	struct accessible *thing = application_find(application, role, name);
+	gint64 end = g_get_monotonic_time() + PATIENCE;
+
+	for (;;) {
+		g_autofree char *text = get_text(application, thing, "Description");
+
+		if (g_pattern_match_simple(description, text))
+			break;
+		if (g_get_monotonic_time() > end)
+			g_error("the %s \"%s\" is described as \"%s\"", role, name, text);
+		g_usleep(STEP);
+	}
+	accessible_free(thing);
 }
 
 void application_wait_gone(struct application *application, const char *role, const char *name)

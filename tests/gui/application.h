@@ -57,6 +57,9 @@ struct accessible *application_find(struct application *application, const char 
 void application_expect(struct application *application, const char *role, const char *name);
 bool application_has(struct application *application, const char *role, const char *name);
 /* Waits until there is no such thing any more. */
+/* Until the first thing of that role and name has a description that fits the pattern. */
+void application_expect_description(struct application *application, const char *role, const char *name,
+				    const char *description);
 void application_wait_gone(struct application *application, const char *role, const char *name);
 /* Does the first action of a thing, such as pressing a button. */
 void application_press(struct application *application, const char *role, const char *name);

@@ -209,6 +209,11 @@ Window desktop_find(struct desktop *desktop, const char *title)
 	return for_title.found;
 }
 
+bool desktop_has(struct desktop *desktop, const char *title)
+{
+	return find_below(desktop, DefaultRootWindow(desktop->display), title) != 0;
+}
+
 void desktop_size(struct desktop *desktop, Window window, int *width, int *height)
 {
 	XWindowAttributes attributes = { 0 };
@@ -375,6 +380,42 @@ void desktop_focus(struct desktop *desktop, Window window)
 {
 	XSetInputFocus(desktop->display, window, RevertToPointerRoot, CurrentTime);
 	XSync(desktop->display, False);
+}
+
+void desktop_move(struct desktop *desktop, Window window, int x, int y)
+{
+	XMoveWindow(desktop->display, window, x, y);
+	XSync(desktop->display, False);
+}
+
+struct activity {
+	struct desktop *desktop;
+	Window window;
+};
+
+static bool is_active(void *data)
+{
+	struct activity *activity = data;
+	Display *display = activity->desktop->display;
+	Atom property = XInternAtom(display, "_NET_ACTIVE_WINDOW", False), type;
+	unsigned long count = 0, left;
+	unsigned char *value = NULL;
+	bool active;
+	int format;
+
+	XGetWindowProperty(display, DefaultRootWindow(display), property, 0, 1, False, XA_WINDOW, &type, &format, &count,
+			   &left, &value);
+	active = count == 1 && *(Window *)value == activity->window;
+	if (value)
+		XFree(value);
+	return active;
+}
+
+void desktop_expect_active(struct desktop *desktop, Window window)
+{
+	struct activity activity = { desktop, window };
+
+	g_assert_true(desktop_wait(is_active, &activity));
 }
 
 void desktop_close(struct desktop *desktop, Window window)

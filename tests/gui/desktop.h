@@ -27,6 +27,8 @@ bool desktop_wait(bool (*condition)(void *data), void *data);
 
 /* The window whose title starts with a text; waits for it. 0 if it does not come. */
 Window desktop_find(struct desktop *desktop, const char *title);
+/* Whether there is such a window now. */
+bool desktop_has(struct desktop *desktop, const char *title);
 char *desktop_title(struct desktop *desktop, Window window);
 void desktop_size(struct desktop *desktop, Window window, int *width, int *height);
 /* 0xRRGGBB; 0xff000000 outside the window. */
@@ -52,5 +54,8 @@ void desktop_click(struct desktop *desktop, unsigned button);
 
 void desktop_resize(struct desktop *desktop, Window window, int width, int height);
 void desktop_focus(struct desktop *desktop, Window window);
+/* The window that the window manager calls the active one; waits until it is this one, or fails the test. */
+void desktop_expect_active(struct desktop *desktop, Window window);
+void desktop_move(struct desktop *desktop, Window window, int x, int y);
 /* As the button in the title bar does. */
 void desktop_close(struct desktop *desktop, Window window);

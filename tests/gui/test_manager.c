@@ -79,19 +79,23 @@ static void test_first_machine(gconstpointer session)
 static void test_keyboard(gconstpointer session)
 {
 	struct application *app = application_new((struct session *)session);
+	Window machine;
 
 	application_start(app, NULL);
 	application_expect(app, LABEL, "Make your first machine");
 	application_focus(app);
 	desktop_combine(app->desktop, XK_Alt_L, XK_t);
 	expect_tile(app, "Test disc, Running");
-	g_assert_cmpuint(desktop_find(app->desktop, "Test disc"), !=, 0);
+	machine = desktop_find(app->desktop, "Test disc");
+	g_assert_cmpuint(machine, !=, 0);
 	application_focus(app);
 	desktop_combine(app->desktop, XK_Control_L, XK_p);
 	expect_tile(app, "Test disc, Paused");
 	application_focus(app);
 	desktop_tap(app->desktop, XK_Return);
 	expect_tile(app, "Test disc, Running");
+	desktop_expect_active(app->desktop, machine);
+	application_focus(app);
 	desktop_combine(app->desktop, XK_Control_L, XK_k);
 	expect_tile(app, "Test disc, Switched off");
 	desktop_tap(app->desktop, XK_F2);
