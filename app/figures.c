@@ -1,6 +1,5 @@
 #include "figures.h"
 
-#include <stdio.h>
 #include <string.h>
 
 struct counted {
@@ -126,25 +125,42 @@ const struct oriel_sample *oriel_figures_get(OrielFigures *figures, guint index)
 	return &figures->samples[(figures->first + index) % ORIEL_FIGURES_LENGTH];
 }
 
-/* proc(5): lines "start-end ..." followed by lines "Name: value kB". */
+/* "start-end rest" in hexadecimal digits, which no other line starts with; its length, or 0. */
+static guint64 mapping_length(const char *line)
+{
+	char *end;
+	guint64 first, last;
+
+	if (!g_ascii_isxdigit(*line) || g_ascii_isupper(*line))
+		return 0;
+	first = g_ascii_strtoull(line, &end, 16);
+	if (*end != '-')
+		return 0;
+	last = g_ascii_strtoull(end + 1, NULL, 16);
+	return last > first ? last - first : 0;
+}
+
+/* proc(5): lines "start-end ..." followed by lines "Name: value kB"; some thousands of them. */
 guint64 oriel_resident_memory(const char *smaps_path)
 {
-	guint64 start, end, kilobytes, largest = 0, resident = 0;
-	g_autofree char *line = NULL;
+	static const char resident_name[] = "Rss:";
+	guint64 largest = 0, resident = 0;
+	g_autofree char *text = NULL;
 	gboolean is_largest = FALSE;
-	size_t size = 0;
-	FILE *file = fopen(smaps_path, "re");
 
-	if (!file)
+	if (!g_file_get_contents(smaps_path, &text, NULL, NULL))
 		return 0;
-	while (getline(&line, &size, file) > 0) {
-		if (sscanf(line, "%" G_GINT64_MODIFIER "x-%" G_GINT64_MODIFIER "x ", &start, &end) == 2) {
-			is_largest = end > start && end - start > largest;
-			largest = is_largest ? end - start : largest;
-		} else if (is_largest && sscanf(line, "Rss: %" G_GUINT64_FORMAT " kB", &kilobytes) == 1) {
-			resident = kilobytes << 10;
+	for (const char *line = text; line && *line;) {
+		guint64 length = mapping_length(line);
+
+		if (length) {
+			is_largest = length > largest;
+			largest = MAX(largest, length);
+		} else if (is_largest && strncmp(line, resident_name, strlen(resident_name)) == 0) {
+			resident = g_ascii_strtoull(line + strlen(resident_name), NULL, 10) << 10;
 		}
+		line = strchr(line, '\n');
+		line = line ? line + 1 : NULL;
 	}
-	fclose(file);
 	return resident;
 }

@@ -132,7 +132,6 @@ static GtkWidget *add_text(GtkWidget *box, const char *text)
 	/* Else the window is made high enough for a column of single words. */
 	gtk_label_set_width_chars(GTK_LABEL(label), 50);
 	gtk_label_set_xalign(GTK_LABEL(label), 0);
-	gtk_label_set_selectable(GTK_LABEL(label), TRUE);
 	gtk_container_add(GTK_CONTAINER(box), label);
 	return label;
 }
@@ -148,6 +147,9 @@ static void add_problem(OrielHostBar *self, const struct oriel_problem *problem)
 	if (problem->command) {
 		label = add_text(box, problem->command);
 		gtk_style_context_add_class(gtk_widget_get_style_context(label), GTK_STYLE_CLASS_MONOSPACE);
+		gtk_label_set_selectable(GTK_LABEL(label), TRUE);
+		/* The first focus of the window selected all of it. */
+		gtk_widget_set_can_focus(label, FALSE);
 		gtk_info_bar_add_button(GTK_INFO_BAR(bar), _("_Copy the Command"), RESPONSE_COPY);
 		if (asker)
 			gtk_info_bar_add_button(GTK_INFO_BAR(bar), _("_Do It Now"), RESPONSE_RUN);

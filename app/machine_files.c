@@ -1,6 +1,7 @@
 /* Whole folders of machines: their size, their end, and their copies. */
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gi18n.h>
 #include <glib/gstdio.h>
 #include <linux/fs.h>
 #include <string.h>
@@ -13,9 +14,10 @@
 #define CHUNK (8 << 20)
 #define DEPTH_MAX 16
 
-static gboolean fail_errno(GError **error, int code, const char *what, const char *path)
+/* format: has a path and the reason */
+static gboolean fail_errno(GError **error, int code, const char *format, const char *path)
 {
-	g_set_error(error, G_IO_ERROR, (int)g_io_error_from_errno(code), "Cannot %s %s: %s", what, path,
+	g_set_error(error, G_IO_ERROR, (int)g_io_error_from_errno(code), format, path,
 		    g_strerror(code));
 	return FALSE;
 }
@@ -71,13 +73,13 @@ static gboolean remove_entry(const char *path, const struct stat *status, gpoint
 {
 	(void)status;
 	(void)unused;
-	return g_remove(path) == 0 || fail_errno(error, errno, "delete", path);
+	return g_remove(path) == 0 || fail_errno(error, errno, _("Cannot delete %s: %s"), path);
 }
 
 gboolean oriel_store_delete(const char *folder, GError **error)
 {
 	return walk(folder, 0, remove_entry, NULL, error) &&
-	       (g_rmdir(folder) == 0 || fail_errno(error, errno, "delete", folder));
+	       (g_rmdir(folder) == 0 || fail_errno(error, errno, _("Cannot delete %s: %s"), folder));
 }
 
 /* Copies */
@@ -205,7 +207,7 @@ static gboolean copy_file(struct clone *clone, const char *from, const char *to,
 	gboolean ok;
 
 	if (in < 0)
-		return fail_errno(error, errno, "read", from);
+		return fail_errno(error, errno, _("Cannot read %s: %s"), from);
 	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, status->st_mode & 0777);
 	ok = out >= 0 && copy_contents(clone, in, out, status) && fsync(out) == 0;
 	code = errno;
@@ -216,7 +218,7 @@ static gboolean copy_file(struct clone *clone, const char *from, const char *to,
 		return TRUE;
 	if (code == ECANCELED)
 		return !g_cancellable_set_error_if_cancelled(clone->cancellable, error);
-	return fail_errno(error, code, "copy to", to);
+	return fail_errno(error, code, _("Cannot copy to %s: %s"), to);
 }
 
 /* What a process wrote about itself is not the copy's. */
@@ -237,7 +239,7 @@ static gboolean copy_entry(const char *path, const struct stat *status, gpointer
 	if (!S_ISREG(status->st_mode) || belongs_to_process(relative))
 		return TRUE;
 	if (g_mkdir_with_parents(parent, 0700) < 0)
-		return fail_errno(error, errno, "make the folder", parent);
+		return fail_errno(error, errno, _("Cannot make the folder %s: %s"), parent);
 	return copy_file(clone, path, to, status, error);
 }
 
@@ -258,7 +260,7 @@ static gboolean adopt_disk(struct clone *clone, struct config_disk *disk, guint 
 		name = g_strdup_printf("disk%u%s", port, extension && !strchr(extension, '/') ? extension : "");
 		to = g_build_filename(clone->building, name, NULL);
 		if (stat(path, &status) < 0)
-			return fail_errno(error, errno, "read", path);
+			return fail_errno(error, errno, _("Cannot read %s: %s"), path);
 		if (!S_ISREG(status.st_mode)) {
 			g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
 				    "%s is a device; the copy cannot have its own. Detach it first", path);
@@ -323,7 +325,7 @@ static char *give_place(struct clone *clone, GError **error)
 		if (renameat2(AT_FDCWD, clone->building, AT_FDCWD, folder, RENAME_NOREPLACE) == 0)
 			return g_steal_pointer(&id);
 		if (errno != EEXIST) {
-			fail_errno(error, errno, "make the folder", folder);
+			fail_errno(error, errno, _("Cannot make the folder %s: %s"), folder);
 			return NULL;
 		}
 	}
@@ -342,7 +344,7 @@ static void run_clone(GTask *task, gpointer source, gpointer data, GCancellable 
 	clone->size = count_bytes(clone);
 	clone->building = g_build_filename(machines, ".new-XXXXXX", NULL);
 	if (g_mkdir_with_parents(machines, 0700) < 0 || !g_mkdtemp(clone->building)) {
-		fail_errno(&error, errno, "make a folder in", machines);
+		fail_errno(&error, errno, _("Cannot make a folder in %s: %s"), machines);
 		g_task_return_error(task, error);
 		return;
 	}

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gi18n.h>
 #include <glib/gstdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,9 +12,10 @@
 #define NAME_MAX_BYTES 100
 #define MINIMUM_DISK (1 << 20)
 
-static gboolean fail_errno(GError **error, int code, const char *what, const char *path)
+/* format: has a path and the reason */
+static gboolean fail_errno(GError **error, int code, const char *format, const char *path)
 {
-	g_set_error(error, G_FILE_ERROR, (int)g_file_error_from_errno(code), "Cannot %s %s: %s", what, path,
+	g_set_error(error, G_FILE_ERROR, (int)g_file_error_from_errno(code), format, path,
 		    g_strerror(code));
 	return FALSE;
 }
@@ -30,15 +32,15 @@ char *oriel_store_folder(const char *name, GError **error)
 	if (!*name || *name == '.' || *name == '-' || strchr(name, '/') || strlen(name) > NAME_MAX_BYTES ||
 	    !g_utf8_validate(name, -1, NULL)) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_FILENAME,
-			    "\"%s\" cannot be a machine's name, which is short, without /, and starts with neither . "
-			    "nor -", name);
+			    _("\"%s\" cannot be a machine's name, which is short, without /, and starts with neither . "
+			    "nor -"), name);
 		return NULL;
 	}
 	for (const char *p = name; *p; p++) {
 		if ((guchar)*p >= ' ' && *p != 127)
 			continue;
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_FILENAME,
-			    "A machine's name cannot contain control characters");
+			    _("A machine's name cannot contain control characters"));
 		return NULL;
 	}
 	return g_build_filename(machines, name, NULL);
@@ -81,7 +83,7 @@ struct machine_config *oriel_store_load(const char *name, GError **error)
 		return NULL;
 	if (!g_file_test(folder, G_FILE_TEST_IS_DIR)) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
-			    "There is no machine named \"%s\"; \"oriel list\" shows those that there are", name);
+			    _("There is no machine named \"%s\"; \"oriel list\" shows those that there are"), name);
 		return NULL;
 	}
 	return machine_config_load(folder, error);
@@ -95,10 +97,10 @@ static gboolean create_disk(const char *folder, guint64 size, gboolean prealloca
 	gboolean ok;
 
 	if (fd < 0)
-		return fail_errno(error, errno, "create the disk", path);
+		return fail_errno(error, errno, _("Cannot create the disk %s: %s"), path);
 	ok = ftruncate(fd, (off_t)size) == 0 && (!preallocate || fallocate(fd, 0, 0, (off_t)size) == 0) && fsync(fd) == 0;
 	if (!ok)
-		fail_errno(error, errno, "give its size to the disk", path);
+		fail_errno(error, errno, _("Cannot give its size to the disk %s: %s"), path);
 	close(fd);
 	return ok;
 }
@@ -162,7 +164,7 @@ static void remove_machine(const char *folder)
 
 static gboolean fail_exists(const char *id, GError **error)
 {
-	g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS, "There is a machine named \"%s\" already", id);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS, _("There is a machine named \"%s\" already"), id);
 	return FALSE;
 }
 
@@ -196,7 +198,7 @@ static gboolean move_disks(const char *building, const char *const *disks, gbool
 		g_autofree char *inside = g_build_filename(building, name, NULL);
 
 		if (g_rename(back ? inside : disks[i], back ? disks[i] : inside) < 0 && !back)
-			return fail_errno(error, errno, "move the disk", disks[i]);
+			return fail_errno(error, errno, _("Cannot move the disk %s: %s"), disks[i]);
 	}
 	return TRUE;
 }
@@ -211,7 +213,9 @@ static gboolean create_in(const char *building, const char *folder, const char *
 		return FALSE;
 	if (renameat2(AT_FDCWD, building, AT_FDCWD, folder, RENAME_NOREPLACE) == 0)
 		return TRUE;
-	return errno == EEXIST ? fail_exists(id, error) : fail_errno(error, errno, "make the folder", folder);
+	if (errno == EEXIST)
+		return fail_exists(id, error);
+	return fail_errno(error, errno, _("Cannot make the folder %s: %s"), folder);
 }
 
 gboolean oriel_store_create(const struct oriel_machine_description *description, GError **error)
@@ -225,24 +229,24 @@ gboolean oriel_store_create(const struct oriel_machine_description *description,
 		return FALSE;
 	if (description->disk_size && (description->disk_size < MINIMUM_DISK || description->disk_size % 512)) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-			    "A disk must have at least 1 MiB and be a multiple of 512 bytes");
+			    _("A disk must have at least 1 MiB and be a multiple of 512 bytes"));
 		return FALSE;
 	}
 	if (description->disks && g_strv_length((char **)description->disks) > CONFIG_DISKS - 1) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "A machine can have %u disks",
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, _("A machine can have %u disks"),
 			    CONFIG_DISKS - 1);
 		return FALSE;
 	}
 	if (description->iso && !g_file_test(description->iso, G_FILE_TEST_IS_REGULAR)) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "There is no disc image %s", description->iso);
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, _("There is no disc image %s"), description->iso);
 		return FALSE;
 	}
 	if (g_mkdir_with_parents(machines, 0700) < 0)
-		return fail_errno(error, errno, "make the folder", machines);
+		return fail_errno(error, errno, _("Cannot make the folder %s: %s"), machines);
 	if (g_file_test(folder, G_FILE_TEST_EXISTS))
 		return fail_exists(id, error);
 	if (!g_mkdtemp(building))
-		return fail_errno(error, errno, "make a folder in", machines);
+		return fail_errno(error, errno, _("Cannot make a folder in %s: %s"), machines);
 	if (create_in(building, folder, id, description, error))
 		return TRUE;
 	move_disks(building, description->disks, TRUE, NULL);

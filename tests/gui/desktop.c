@@ -267,18 +267,16 @@ struct picture *desktop_grab(struct desktop *desktop, Window window)
 	return picture;
 }
 
-void desktop_save(struct desktop *desktop, Window window, const char *path)
+/* Takes the image. */
+static void save_image(XImage *image, const char *path)
 {
 	struct scanout_picture picture = { 0 };
 	g_autoptr(GError) error = NULL;
 	struct scanout scanout;
-	XImage *image;
-	int width, height;
 
-	image = grab(desktop, window, &width, &height);
 	g_assert_nonnull(image);
-	picture.width = (unsigned)width;
-	picture.height = (unsigned)height;
+	picture.width = (unsigned)image->width;
+	picture.height = (unsigned)image->height;
 	picture.stride = (unsigned)image->bytes_per_line;
 	picture.memory = scanout_memory_new((size_t)picture.stride * picture.height);
 	memcpy(picture.memory->data, image->data, picture.memory->size);
@@ -291,15 +289,31 @@ void desktop_save(struct desktop *desktop, Window window, const char *path)
 	scanout_finish(&scanout);
 }
 
+void desktop_save(struct desktop *desktop, Window window, const char *path)
+{
+	int width, height;
+
+	save_image(grab(desktop, window, &width, &height), path);
+}
+
+/* From the screen: with its dialogs and menus, which are windows of their own. */
 void desktop_picture(struct desktop *desktop, Window window, const char *name)
 {
 	const char *folder = g_getenv("GUI_TEST_PICTURES");
+	int screen = DefaultScreen(desktop->display), x, y, width, height, right, bottom;
 	g_autofree char *path = NULL;
 
 	if (!folder)
 		return;
 	path = g_strdup_printf("%s/%s.png", folder, name);
-	desktop_save(desktop, window, path);
+	desktop_place(desktop, window, &x, &y);
+	desktop_size(desktop, window, &width, &height);
+	right = MIN(x + width, DisplayWidth(desktop->display, screen));
+	bottom = MIN(y + height, DisplayHeight(desktop->display, screen));
+	x = MAX(x, 0);
+	y = MAX(y, 0);
+	save_image(XGetImage(desktop->display, DefaultRootWindow(desktop->display), x, y, (unsigned)(right - x),
+			     (unsigned)(bottom - y), AllPlanes, ZPixmap), path);
 }
 
 Window desktop_frame(struct desktop *desktop, Window window)

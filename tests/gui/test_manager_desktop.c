@@ -381,6 +381,35 @@ static void test_host_problem(gconstpointer session)
 	application_free(app);
 }
 
+/* Languages */
+
+static void test_german(gconstpointer session)
+{
+	struct application *app = application_new((struct session *)session);
+
+	application_start(app, "LANGUAGE", "de", NULL);
+	application_expect(app, LABEL, "Legen Sie Ihre erste Maschine an");
+	application_picture(app, "manager-german-empty");
+	application_press(app, BUTTON, "Neu …");
+	application_expect(app, LABEL, "Wovon soll die Maschine starten?");
+	application_picture(app, "wizard-german-source");
+	application_press(app, BUTTON, "Abbrechen");
+	application_press(app, BUTTON, "Test-CD ausprobieren");
+	application_expect(app, TILE, "Test-CD, Läuft");
+	application_focus(app);
+	application_expect_description(app, CHART, "Prozessor", "Prozessor: Gast * %, Geräte * %, Kernel des Wirts * %");
+	application_picture(app, "manager-german");
+	application_press(app, BUTTON, "Sofort ausschalten");
+	application_expect(app, TILE, "Test-CD, Ausgeschaltet");
+	application_press(app, "toggle button", "Maschinenmenü");
+	application_picture(app, "manager-german-menu");
+	application_press(app, BUTTON, "Löschen …");
+	application_expect(app, LABEL, "„Test-CD“ löschen?");
+	application_press(app, BUTTON, "Abbrechen");
+	application_quit(app);
+	application_free(app);
+}
+
 int main(int argc, char **argv)
 {
 	struct session *session;
@@ -394,6 +423,7 @@ int main(int argc, char **argv)
 	g_test_add_data_func("/manager-desktop/drop", session, test_drop);
 	g_test_add_data_func("/manager-desktop/dark", session, test_dark);
 	g_test_add_data_func("/manager-desktop/host-problem", session, test_host_problem);
+	g_test_add_data_func("/manager-desktop/german", session, test_german);
 	status = harness_run();
 	session_stop(session);
 	return status;

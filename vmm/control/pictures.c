@@ -6,6 +6,12 @@
 /* Who wants to see changes asks about once a second; so long after the last question nobody does. */
 #define INTEREST_SECONDS 5
 
+/*
+ * To follow the damage makes the producer look for it many times a second: that pays where there is none. A screen that
+ * has been the same so many times is taken for such a one.
+ */
+#define STILL_LOOKS 3
+
 struct pictures {
 	struct vm *vm;
 	struct scanout *scanout;
@@ -15,11 +21,13 @@ struct pictures {
 	GMutex lock;
 	GCond done;
 	unsigned count;
-	/* The thumbnail made last; the listener has the damage since then. With vm->lock. */
+	/* The thumbnail made last; while there is interest, the listener has the damage since then. With vm->lock. */
 	struct scanout_listener listener;
-	GSource *interest; /* NULL: nobody listens */
+	GSource *interest; /* NULL: the listener does not listen */
+	bool fresh;        /* it has not been asked since it listens: it has all as damage */
 	bool asked;
-	unsigned begun; /* number of the one begun last */
+	unsigned still;    /* thumbnails that were the same as the one before */
+	unsigned begun;    /* number of the one begun last */
 	bool known;
 	guint64 digest;
 	guint32 width, height, max_width, max_height;
@@ -104,6 +112,60 @@ static void answer_thumbnail(GDBusMethodInvocation *invocation, guint64 digest, 
 	g_dbus_method_invocation_return_value(invocation, g_variant_new("(tuu@ay)", digest, width, height, pixels));
 }
 
+static void stop_listening(struct pictures *pictures)
+{
+	pictures->still = 0;
+	if (!pictures->interest)
+		return;
+	scanout_remove_listener(pictures->scanout, &pictures->listener);
+	loop_remove(pictures->interest);
+	pictures->interest = NULL;
+}
+
+static gboolean look_for_interest(gpointer data)
+{
+	struct pictures *pictures = data;
+
+	if (pictures->asked) {
+		pictures->asked = false;
+		return G_SOURCE_CONTINUE;
+	}
+	stop_listening(pictures);
+	return G_SOURCE_REMOVE;
+}
+
+static void start_listening(struct pictures *pictures)
+{
+	pictures->fresh = true;
+	scanout_add_listener(pictures->scanout, &pictures->listener);
+	pictures->interest = loop_every(&pictures->vm->loop, INTEREST_SECONDS, look_for_interest, pictures);
+}
+
+/* Whether the screen may show something else than the last thumbnail; from now on it does not. */
+static bool take_damage(struct pictures *pictures)
+{
+	struct scanout_picture picture;
+	struct scanout_damage damage;
+
+	pictures->asked = true;
+	if (!pictures->interest)
+		return true;
+	scanout_take(pictures->scanout, &pictures->listener, &picture, &damage);
+	scanout_memory_unref(picture.memory);
+	if (damage.first >= damage.end)
+		return false;
+	if (!pictures->fresh)
+		stop_listening(pictures);
+	pictures->fresh = false;
+	return true;
+}
+
+static bool same_as_before(const struct pictures *pictures, const struct request *request)
+{
+	return pictures->digest == request->digest && pictures->max_width == request->max_width &&
+	       pictures->max_height == request->max_height;
+}
+
 /* On the I/O thread, where the question came. */
 static void thumbnail_made(GObject *source, GAsyncResult *result, gpointer invocation)
 {
@@ -113,6 +175,9 @@ static void thumbnail_made(GObject *source, GAsyncResult *result, gpointer invoc
 	(void)source;
 	/* Of an older one the damage has been forgotten. */
 	if (request->number == pictures->begun) {
+		pictures->still = same_as_before(pictures, request) ? pictures->still + 1 : 0;
+		if (pictures->still >= STILL_LOOKS && !pictures->interest)
+			start_listening(pictures);
 		pictures->known = true;
 		pictures->digest = request->digest;
 		pictures->width = request->width;
@@ -156,44 +221,6 @@ void pictures_screenshot(struct pictures *pictures, GVariant *parameters, GDBusM
 	}
 	g_free(request.path);
 	refuse(invocation, "The path of the screenshot must be absolute");
-}
-
-static void stop_listening(struct pictures *pictures)
-{
-	if (!pictures->interest)
-		return;
-	scanout_remove_listener(pictures->scanout, &pictures->listener);
-	loop_remove(pictures->interest);
-	pictures->interest = NULL;
-	pictures->known = false;
-}
-
-static gboolean look_for_interest(gpointer data)
-{
-	struct pictures *pictures = data;
-
-	if (pictures->asked) {
-		pictures->asked = false;
-		return G_SOURCE_CONTINUE;
-	}
-	stop_listening(pictures);
-	return G_SOURCE_REMOVE;
-}
-
-/* The damage since the last thumbnail was begun; from now on there is none. */
-static bool take_damage(struct pictures *pictures)
-{
-	struct scanout_picture picture;
-	struct scanout_damage damage;
-
-	pictures->asked = true;
-	if (!pictures->interest) {
-		scanout_add_listener(pictures->scanout, &pictures->listener);
-		pictures->interest = loop_every(&pictures->vm->loop, INTEREST_SECONDS, look_for_interest, pictures);
-	}
-	scanout_take(pictures->scanout, &pictures->listener, &picture, &damage);
-	scanout_memory_unref(picture.memory);
-	return damage.first < damage.end;
 }
 
 void pictures_thumbnail(struct pictures *pictures, GVariant *parameters, GDBusMethodInvocation *invocation)

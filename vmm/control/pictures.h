@@ -2,8 +2,8 @@
  * Screenshots and thumbnails for those who ask on the control socket. Other threads make them: scaling and compressing
  * take longer than vm->lock may be held.
  *
- * While somebody asks for thumbnails again and again the screen's damage is followed, as a window does: where nothing
- * has changed nothing is read.
+ * While somebody asks for thumbnails again and again and gets the same ones, the screen's damage is followed, as a window
+ * does: where nothing has changed nothing is read.
  */
 #pragma once
 
