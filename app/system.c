@@ -266,11 +266,11 @@ GIcon *oriel_system_create_icon(OrielSystem *self)
 	g_autofree char *distribution = g_ascii_strdown(self->info.distribution, -1);
 	g_autofree char *logo = g_strdup_printf("distributor-logo-%s", distribution);
 	g_autofree char *plain = g_strdup_printf("%s-logo", distribution);
-	char *names[] = { logo, plain, (char *)oriel_family_icon_name(self->info.family), (char *)"computer" };
+	char *names[] = { logo, plain, (char *)oriel_family_icon_name(self->info.family) };
 
 	if (*distribution)
 		return g_themed_icon_new_from_names(names, G_N_ELEMENTS(names));
-	return g_themed_icon_new_from_names(names + 2, 2);
+	return g_themed_icon_new(names[2]);
 }
 
 char *oriel_system_suggest_name(OrielSystem *self)

@@ -61,7 +61,7 @@ G_DECLARE_FINAL_TYPE(OrielSystem, oriel_system, ORIEL, SYSTEM, GObject)
 /* Lives as long as the system. */
 const struct oriel_system_info *oriel_system_get_info(OrielSystem *self);
 
-/* A themed icon: the system's own logo if the theme has it, its family's (oriel-linux, ...) or a computer. */
+/* A themed icon: the system's own logo if the theme has it, or its family's, which Oriel brings along (oriel-linux ...). */
 GIcon *oriel_system_create_icon(OrielSystem *self);
 
 /* Short enough for a machine: "Windows 11", "Debian 12". Free with g_free(). */
