@@ -21,6 +21,7 @@ static const struct oriel_command commands[] = {
 	{ "pause", "NAME", "Hold a machine where it is", oriel_command_simple, "Pause" },
 	{ "resume", "NAME", "Let a paused machine go on", oriel_command_simple, "Resume" },
 	{ "reset", "NAME", "Restart a machine without asking it", oriel_command_simple, "Reset" },
+	{ "show", "NAME", "Show a running machine's window, also if it was started without one", oriel_command_simple, "Raise" },
 	{ "power-button", "NAME", "Press the power button: the guest decides", oriel_command_simple, "PowerButton" },
 	{ "stop", "NAME", "Switch a machine off without asking it", oriel_command_stop },
 	{ "screenshot", "NAME [FILE]", "Save the screen as a PNG file", oriel_command_screenshot },

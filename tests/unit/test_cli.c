@@ -272,7 +272,7 @@ static void expect(struct fixture *f, int status, const char *text, const char *
 static void test_help(struct fixture *f, gconstpointer unused)
 {
 	static const char *const commands[] = {
-		"create", "list", "start", "pause", "resume", "reset", "power-button", "stop", "screenshot", "insert",
+		"create", "list", "start", "show", "pause", "resume", "reset", "power-button", "stop", "screenshot", "insert",
 		"eject", "keys", "type", "statistics", "import", "clone", "delete", "config", "log", "identify", "systems",
 		"check",
 	};
