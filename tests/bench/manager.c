@@ -85,11 +85,13 @@ static void each_machine(struct application *app, const char *command, const cha
 
 static void create_machines(struct application *app, const char *disc)
 {
+	static const char *const systems[MACHINES] = { "windows-old", "linux", "bsd", "dos", "tool" };
+
 	for (unsigned i = 1; i <= MACHINES; i++) {
 		g_autofree char *name = g_strdup_printf("Machine %u", i);
 
-		application_command(app, "create", name, "--disk", "1M", "--memory", "256", "--cpus", "1",
-				    disc ? "--iso" : NULL, disc, NULL);
+		application_command(app, "create", name, "--disk", "1M", "--memory", "256", "--cpus", "1", "--system",
+				    systems[i - 1], disc ? "--iso" : NULL, disc, NULL);
 	}
 }
 

@@ -26,14 +26,14 @@ static void expect_tile(struct application *app, const char *text)
 	application_expect(app, TILE, text);
 }
 
-/* Until the thumbnail shows more than darkness; its place is the first tile of the grid. */
+/* Until the thumbnail shows more than darkness; its place is at the top of the first tile of the grid. */
 static bool thumbnail_there(void *data)
 {
 	struct application *app = data;
 	struct picture *picture = desktop_grab(app->desktop, app->window);
 	unsigned bright = 0;
 
-	for (unsigned y = 60; y < 260 && y < picture->height; y++)
+	for (unsigned y = 60; y < 240 && y < picture->height; y++)
 		for (unsigned x = 60; x < 360 && x < picture->width; x++) {
 			uint32_t pixel = picture->pixels[y * picture->width + x];
 
