@@ -6,6 +6,7 @@
 #include "chipset/pm.h"
 #include "machine.h"
 #include "net/network.h"
+#include "nvme/nvme.h"
 #include "storage/ahci.h"
 
 #define ROOM_SECONDS 1
@@ -54,12 +55,20 @@ static void set_state(struct machine *machine, enum machine_state state, const c
 		g_cond_broadcast(&machine->wanted);
 }
 
+static bool has_room(struct machine *machine)
+{
+	for (unsigned i = 0; i < CONFIG_DISKS; i++)
+		if (machine->nvme[i] && nvme_has_room(machine->nvme[i]))
+			return true;
+	return ahci_has_room(machine->ahci);
+}
+
 /* A full disk is the one trouble that ends without the user's word. */
 static gboolean look_for_room(gpointer data)
 {
 	struct machine *machine = data;
 
-	if (machine->state == MACHINE_TROUBLE && ahci_has_room(machine->ahci))
+	if (machine->state == MACHINE_TROUBLE && has_room(machine))
 		machine_mend(machine, true);
 	return G_SOURCE_CONTINUE;
 }
@@ -105,10 +114,10 @@ void machine_mend(struct machine *machine, bool retry)
 	if (machine->state != MACHINE_TROUBLE)
 		return;
 	run(machine);
-	if (retry)
-		ahci_retry(machine->ahci);
-	else
-		ahci_fail(machine->ahci);
+	(retry ? ahci_retry : ahci_fail)(machine->ahci);
+	for (unsigned i = 0; i < CONFIG_DISKS; i++)
+		if (machine->nvme[i])
+			(retry ? nvme_retry : nvme_fail)(machine->nvme[i]);
 }
 
 bool machine_resume(struct machine *machine)

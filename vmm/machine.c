@@ -19,6 +19,7 @@
 #include "machine_control.h"
 #include "net/e1000.h"
 #include "net/nat.h"
+#include "nvme/nvme.h"
 #include "storage/ahci.h"
 
 #define VGA_DEVFN PCI_DEVFN(1, 0)
@@ -122,6 +123,19 @@ static enum block_format disk_format(const struct config_disk *disk)
 	return disk->format == CONFIG_FORMAT_QCOW2 ? BLOCK_FORMAT_QCOW2 : BLOCK_FORMAT_RAW;
 }
 
+static void plug_nvme(struct machine *machine, unsigned number, struct block *block, const struct config_disk *disk)
+{
+	struct nvme_options options = {
+		.serial = disk->serial,
+		.ssd = disk->ssd,
+		.queues = machine->config->cpus,
+		.devfn = PCI_DEVFN(PLATFORM_NVME_SLOT + number, 0),
+	};
+
+	machine->nvme[number] = nvme_new(&machine->vm, &machine->pci, block, &options);
+	plug(machine, nvme_device(machine->nvme[number]));
+}
+
 static bool attach_disk(struct machine *machine, unsigned port, const struct config_disk *disk, GError **error)
 {
 	g_autofree char *path = machine_config_path(machine->config, disk->path);
@@ -137,6 +151,10 @@ static bool attach_disk(struct machine *machine, unsigned port, const struct con
 
 	if (!block)
 		return false;
+	if (disk->bus == CONFIG_BUS_NVME) {
+		plug_nvme(machine, port, block, disk);
+		return true;
+	}
 	if (ahci_attach_disk(machine->ahci, port, block, &drive, error))
 		return true;
 	block_close(block);

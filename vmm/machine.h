@@ -49,6 +49,7 @@ struct control;
 struct e1000;
 struct hda;
 struct network;
+struct nvme;
 struct pm;
 struct rtc;
 struct serial_backend;
@@ -68,6 +69,7 @@ struct machine {
 	GPtrArray *devices;   /* struct device *, in the order of plugging in */
 	/* Devices that users talk to; owned by devices. */
 	struct ahci *ahci;
+	struct nvme *nvme[CONFIG_DISKS]; /* by the disk's number; NULL: none */
 	struct hda *hda; /* NULL: no sound */
 	struct e1000 *e1000; /* NULL: no network */
 	struct pm *pm;

@@ -11,6 +11,7 @@
 #include "control/control.h"
 #include "machine.h"
 #include "net/network.h"
+#include "nvme/nvme.h"
 #include "storage/ahci.h"
 
 typedef void (*add_counter)(void *opaque, const char *name, uint64_t value);
@@ -249,8 +250,9 @@ static void do_statistics(void *opaque, add_counter add, void *add_opaque)
 	struct machine *machine = opaque;
 
 	count_vcpus(machine, add, add_opaque);
-	for (unsigned port = 0; port < AHCI_PORTS; port++) {
-		const struct block_statistics *statistics = ahci_statistics(machine->ahci, port);
+	for (unsigned port = 0; port < CONFIG_DISKS; port++) {
+		const struct block_statistics *statistics = machine->nvme[port] ? nvme_statistics(machine->nvme[port]) :
+							    ahci_statistics(machine->ahci, port);
 
 		if (statistics)
 			count_disk(port, statistics, add, add_opaque);

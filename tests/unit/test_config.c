@@ -203,6 +203,8 @@ static void test_broken(struct folder *folder, gconstpointer unused)
 		{ "[disk1]\npath=a\nserial=123456789012345678901\n", "line 3:", { "serial", "20" } },
 		{ "[disk1]\npath=a\nserial=Größe\n", "line 3:", { "ASCII" } },
 		{ "[cd1]\nread-only=false\n", "line 2:", { "always read-only" } },
+		{ "[cd1]\nbus=nvme\n", "line 2:", { "[cd1] bus", "ahci" } },
+		{ "[disk1]\npath=a\nbus=ide\n", "line 3:", { "ahci, nvme" } },
 		{ "[kernel]\ninitrd=a\n", "line 2:", { "[kernel] initrd", "kernel" } },
 		{ "[kernel]\ncommand-line=a\n", "line 2:", { "[kernel] command-line" } },
 	};
@@ -317,7 +319,8 @@ static void test_save_every_field(struct folder *folder, gconstpointer unused)
 	config->kernel = g_strdup("k");
 	config->has_disk[2] = true;
 	config->disks[2] = (struct config_disk){ .path = g_strdup("d"), .format = CONFIG_FORMAT_RAW,
-		.read_only = true, .cache_none = true, .report_errors = true, .serial = g_strdup("S 1") };
+		.read_only = true, .cache_none = true, .report_errors = true, .serial = g_strdup("S 1"),
+		.bus = CONFIG_BUS_NVME };
 	config->has_disk[4] = true;
 	config->disks[4] = (struct config_disk){ .kind = CONFIG_CD, .read_only = true };
 	save(config);
@@ -330,6 +333,7 @@ static void test_save_every_field(struct folder *folder, gconstpointer unused)
 	g_assert_cmpuint(config->display_height, ==, 900);
 	g_assert_cmpstr(config->kernel, ==, "k");
 	g_assert_true(config->has_disk[2] && config->disks[2].read_only && config->disks[2].cache_none);
+	g_assert_cmpint(config->disks[2].bus, ==, CONFIG_BUS_NVME);
 	g_assert_true(config->disks[2].report_errors);
 	g_assert_cmpint(config->disks[2].format, ==, CONFIG_FORMAT_RAW);
 	g_assert_false(config->disks[2].ssd);
@@ -338,6 +342,7 @@ static void test_save_every_field(struct folder *folder, gconstpointer unused)
 	g_assert_cmpint(config->disks[4].kind, ==, CONFIG_CD);
 	/* A drive of the other kind on the same port takes the old one's place in the file. */
 	config->disks[2].kind = CONFIG_CD;
+	config->disks[2].bus = CONFIG_BUS_AHCI;
 	save(config);
 	machine_config_free(config);
 	config = machine_config_load(folder->path, NULL);

@@ -72,6 +72,10 @@ static void test_boot_order(struct fixture *fixture, gconstpointer unused)
 	fixture->firmware.description.boot = CONFIG_BOOT_CD_FIRST;
 	check_order(fixture, "/pci@i0cf8/sata@1f,2/drive@1/disk@0\n/pci@i0cf8/sata@1f,2/drive@0/disk@0\n"
 			     "/pci@i0cf8/sata@1f,2/drive@4/disk@0");
+	fixture->firmware.description.boot = CONFIG_BOOT_DISK_FIRST;
+	fixture->firmware.description.drives[4].nvme = true;
+	check_order(fixture, "/pci@i0cf8/sata@1f,2/drive@0/disk@0\n/pci@i0cf8/nvme@14/namespace@1,0\n"
+			     "/pci@i0cf8/sata@1f,2/drive@1/disk@0");
 	memset(fixture->firmware.description.drives, 0, sizeof fixture->firmware.description.drives);
 	check_order(fixture, "");
 }

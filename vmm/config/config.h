@@ -9,12 +9,12 @@
  *	[sound]     device=hda|none  backend=pulse|null  microphone=false|true
  *	[network]   device=e1000e|e1000|none  mode=nat|isolated  mac  link=true|false  forward=LIST  capture  tftp  boot-file
  *	[diskN]     path  format=auto|raw|qcow2  read-only=false|true  cache=writeback|none
- *	            errors=pause|report  ssd=true|false  serial
+ *	            errors=pause|report  ssd=true|false  serial  bus=ahci|nvme
  *	[cdN]       path (without: an empty drive)  cache  serial
  *	[firmware]  bios  vga-rom  log=false|true
  *	[kernel]    kernel  initrd  command-line
  *
- * N is a port of the AHCI controller, 0-5, that only one of diskN and cdN may take. Unlike in the other groups the
+ * N is a port of the AHCI controller, or with bus=nvme just a number, 0-5, that only one of diskN and cdN may take. Unlike in the other groups the
  * group itself says something: [cd1] alone is an empty drive.
  */
 #pragma once
@@ -38,6 +38,11 @@ enum config_format {
 	CONFIG_FORMAT_QCOW2,
 };
 
+enum config_bus {
+	CONFIG_BUS_AHCI,
+	CONFIG_BUS_NVME, /* a controller of its own; not for CD drives */
+};
+
 struct config_disk {
 	enum config_disk_kind kind;
 	char *path; /* absolute, or relative to the machine's folder; NULL: empty CD drive */
@@ -47,9 +52,10 @@ struct config_disk {
 	bool report_errors; /* of I/O on the host: to the guest, instead of pausing */
 	bool ssd; /* tell the guest that it does not rotate, and that it takes TRIM */
 	char *serial; /* NULL: derived */
+	enum config_bus bus;
 };
 
-#define CONFIG_DISKS 6 /* ports of the AHCI controller */
+#define CONFIG_DISKS 6 /* as many as the AHCI controller has ports */
 
 enum config_serial_kind {
 	CONFIG_SERIAL_NONE,
@@ -113,7 +119,7 @@ struct machine_config {
 	char *capture;  /* pcapng file, or NULL */
 	char *tftp, *boot_file; /* folder served to the guest, and what DHCP offers of it; or NULL */
 	bool has_disk[CONFIG_DISKS];
-	struct config_disk disks[CONFIG_DISKS]; /* by AHCI port */
+	struct config_disk disks[CONFIG_DISKS]; /* by AHCI port or number */
 	/* Boots this uncompressed ELF kernel instead of firmware; for tests. NULL: firmware. */
 	char *kernel, *initrd, *command_line;
 	/* Optional ROM images instead of the distribution's packages. */

@@ -5,6 +5,7 @@ static const char *const false_true[] = { "false", "true", NULL };
 static const char *const formats[] = { "auto", "raw", "qcow2", NULL };
 static const char *const error_answers[] = { "pause", "report", NULL };
 static const char *const cache_modes[] = { "writeback", "none", NULL };
+static const char *const buses[] = { "ahci", "nvme", NULL };
 static const char *const boot_orders[] = { "disk", "cd", NULL };
 static const char *const serial_modes[] = { "none", "log", "pty", "socket", NULL };
 static const char *const sound_devices[] = { "hda", "none", NULL };
@@ -57,6 +58,7 @@ const struct key config_disk_keys[] = {
 	{ NULL, "errors", KEY_BOOL, DISK_FIELD(report_errors), .names = error_answers },
 	{ NULL, "ssd", KEY_BOOL, DISK_FIELD(ssd), .names = false_true },
 	{ NULL, "serial", KEY_SERIAL, DISK_FIELD(serial) },
+	{ NULL, "bus", KEY_CHOICE, DISK_FIELD(bus), .names = buses },
 };
 
 const unsigned config_machine_key_count = G_N_ELEMENTS(config_machine_keys);

@@ -236,6 +236,8 @@ static bool take_disk(const struct reader *reader, const char *group, enum confi
 		return fail_key(reader, group, NULL, error, "the key path is missing; it names the disk's image file");
 	if (kind == CONFIG_CD && !disk->read_only)
 		return fail_key(reader, group, "read-only", error, "a disc in a CD drive is always read-only");
+	if (kind == CONFIG_CD && disk->bus != CONFIG_BUS_AHCI)
+		return fail_key(reader, group, "bus", error, "CD drives need ahci; nvme is for disks");
 	return true;
 }
 

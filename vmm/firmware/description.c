@@ -27,6 +27,7 @@ void firmware_describe(struct firmware_description *description, const struct ma
 	for (unsigned i = 0; i < CONFIG_DISKS; i++) {
 		description->drives[i].present = config->has_disk[i];
 		description->drives[i].cd = config->disks[i].kind == CONFIG_CD;
+		description->drives[i].nvme = config->disks[i].bus == CONFIG_BUS_NVME;
 	}
 }
 
@@ -49,9 +50,14 @@ static void append_drives(const struct firmware_description *description, GStrin
 	for (unsigned port = 0; port < CONFIG_DISKS; port++) {
 		if (!description->drives[port].present || description->drives[port].cd != cd)
 			continue;
+		if (text->len)
+			g_string_append_c(text, '\n');
 		/* SeaBIOS compares the unit address only, whatever the node is called. */
-		g_string_append_printf(text, "%s/pci@i0cf8/sata@%x,%x/drive@%x/disk@0", text->len ? "\n" : "",
-				       PLATFORM_AHCI_SLOT, PLATFORM_AHCI_FUNCTION, port);
+		if (description->drives[port].nvme)
+			g_string_append_printf(text, "/pci@i0cf8/nvme@%x/namespace@1,0", PLATFORM_NVME_SLOT + port);
+		else
+			g_string_append_printf(text, "/pci@i0cf8/sata@%x,%x/drive@%x/disk@0", PLATFORM_AHCI_SLOT,
+					       PLATFORM_AHCI_FUNCTION, port);
 	}
 }
 

@@ -26,11 +26,13 @@
 #define PLATFORM_KVM_PAGES_SIZE 0x4000u
 #define PLATFORM_AHCI_SLOT 0x1F
 #define PLATFORM_AHCI_FUNCTION 2
+#define PLATFORM_NVME_SLOT 0x10 /* of disk 0; those of the others follow */
 #define PLATFORM_CPUS_MAX 255
 
 struct firmware_drive {
 	bool present;
 	bool cd;
+	bool nvme; /* at a controller of its own, in slot PLATFORM_NVME_SLOT and up */
 };
 
 struct firmware_description {
@@ -45,7 +47,7 @@ struct firmware_description {
 	bool serial;
 	bool boot_menu;
 	enum config_boot boot;
-	struct firmware_drive drives[CONFIG_DISKS]; /* by AHCI port */
+	struct firmware_drive drives[CONFIG_DISKS]; /* by AHCI port or number */
 };
 
 enum e820_type {

@@ -1,5 +1,6 @@
 /* A hard disk's commands (ATA/ATAPI Command Set 3). */
 #include "ahci_internal.h"
+#include "trim.h"
 
 #include <errno.h>
 #include <string.h>
@@ -187,52 +188,16 @@ static void flush(struct ahci_command *command)
 
 /* --- DATA SET MANAGEMENT: TRIM --- */
 
-struct trim;
-
-struct trim_part {
-	struct block_request request;
-	struct trim *trim;
-};
-
-struct trim {
-	struct ahci_command *command;
-	unsigned count, outstanding;
-	int error;
-	struct trim_part parts[TRIM_BLOCKS_MAX * TRIM_ENTRIES];
-};
-
-static void trim_done(struct block_request *request, int error)
+static void trim_done(void *opaque, int error)
 {
-	struct trim *trim = ((struct trim_part *)request)->trim;
-	struct ahci_command *command = trim->command;
+	struct ahci_command *command = opaque;
 
-	trim->error = trim->error ? trim->error : error;
-	if (--trim->outstanding)
-		return;
-	error = trim->error;
-	g_free(trim);
 	if (!command->port->discarding)
 		transfer_done(command, error);
 }
 
-/* Drivers split long ranges into adjacent entries: they become one again. */
-static void add_trim(struct trim *trim, struct extent extent)
-{
-	struct block_request *last = trim->count ? &trim->parts[trim->count - 1].request : NULL;
-	struct trim_part *part = &trim->parts[trim->count];
-
-	if (last && last->offset + last->length == extent.lba * SECTOR) {
-		last->length += extent.sectors * SECTOR;
-		return;
-	}
-	part->trim = trim;
-	part->request = (struct block_request){ .operation = BLOCK_DISCARD, .offset = extent.lba * SECTOR,
-						.length = extent.sectors * SECTOR, .done = trim_done };
-	trim->count++;
-}
-
 /* False: an entry is outside the disk, so that none may take effect. */
-static bool parse_trim(struct trim *trim, const uint8_t *data, unsigned entries)
+static bool parse_trim(struct ahci_command *command, struct trim *trim, const uint8_t *data, unsigned entries)
 {
 	for (unsigned i = 0; i < entries; i++) {
 		uint64_t entry = pci_get32(data + i * 8) | (uint64_t)pci_get32(data + i * 8 + 4) << 32;
@@ -240,18 +205,11 @@ static bool parse_trim(struct trim *trim, const uint8_t *data, unsigned entries)
 
 		if (!extent.sectors)
 			continue;
-		if (outside(trim->command, extent))
+		if (outside(command, extent))
 			return false;
-		add_trim(trim, extent);
+		trim_add(trim, extent.lba * SECTOR, extent.sectors * SECTOR);
 	}
 	return true;
-}
-
-static void start_trim(struct ahci_command *command, struct trim *trim)
-{
-	trim->outstanding = trim->count;
-	for (unsigned i = 0, count = trim->count; i < count; i++)
-		block_submit(command->port->block, &trim->parts[i].request);
 }
 
 static void data_set_management(struct ahci_command *command)
@@ -267,16 +225,12 @@ static void data_set_management(struct ahci_command *command)
 	}
 	if (!ahci_command_take(command, data, blocks * SECTOR))
 		return;
-	trim = g_new0(struct trim, 1);
-	trim->command = command;
-	if (!parse_trim(trim, data, blocks * TRIM_ENTRIES)) {
-		g_free(trim);
-		ahci_command_failed(command, ATA_IDNF | ATA_ABRT);
-	} else if (trim->count == 0) {
-		g_free(trim);
-		transfer_done(command, 0);
+	trim = trim_new(command->port->block, blocks * TRIM_ENTRIES, trim_done, command);
+	if (parse_trim(command, trim, data, blocks * TRIM_ENTRIES)) {
+		trim_start(trim);
 	} else {
-		start_trim(command, trim);
+		trim_free(trim);
+		ahci_command_failed(command, ATA_IDNF | ATA_ABRT);
 	}
 }
 

@@ -1,25 +1,11 @@
 /* Disks, CD drives and discs: what the user puts where. */
 #include "ahci_internal.h"
+#include "identity.h"
 
 #include <string.h>
 
 /* Network address authority 5, and a locally administered organisation. */
 #define NAME_BASE (5ull << 60 | 0x020000ull << 36)
-
-static void derive_identity(struct ata_disk *disk, const struct block *block, const char *serial)
-{
-	g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, serial ? serial : block_path(block), -1);
-
-	if (serial)
-		g_strlcpy(disk->serial, serial, sizeof disk->serial);
-	else
-		g_snprintf(disk->serial, sizeof disk->serial, "OR%.14s", sum);
-	for (char *c = disk->serial; *c; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '_';
-	sum[9] = 0;
-	disk->name = NAME_BASE | g_ascii_strtoull(sum, NULL, 16);
-}
 
 bool ahci_attach_disk(struct ahci *ahci, unsigned number, struct block *block, const struct ahci_disk_options *options,
 		      GError **error)
@@ -39,7 +25,8 @@ bool ahci_attach_disk(struct ahci *ahci, unsigned number, struct block *block, c
 		return false;
 	}
 	port->disk.ssd = options->ssd;
-	derive_identity(&port->disk, block, options->serial);
+	/* As many digits as the name always had: 36 bits. */
+	port->disk.name = NAME_BASE | identity_derive(block_path(block), options->serial, port->disk.serial) >> 4;
 	port->drive = &ata_disk_ops;
 	ahci_port_set_block(port, block);
 	ahci_port_reset(port, true);
