@@ -4,7 +4,9 @@
  *   ping                                  pong
  *   pio COUNT | mmio COUNT                cycles of so many reads of a register (PM timer; AHCI's CAP)
  *   disk read|write sequential|random BLOCK DEPTH TOTAL    cycles
+ *   nvme read|write ...                   the same on an NVMe disk
  *   check SECTOR COUNT                    writes, reads back and compares
+ *   nvme-check SECTOR COUNT               the same on an NVMe disk
  *   high SECTOR COUNT                     the same by way of memory above 4 GiB; writes twice as many sectors
  *   flush                                 the disk's cache is written back
  *   storm FIRST                           bursts of writes and trims from this number on; one line for each flush
@@ -55,7 +57,7 @@ static uint64_t time_mmio(uint64_t count)
 	return tsc() - start;
 }
 
-static uint64_t run_disk(const char *text)
+static uint64_t run_disk(const char *text, uint64_t (*run)(const struct disk_job *job))
 {
 	struct disk_job job = { 0 };
 
@@ -66,7 +68,7 @@ static uint64_t run_disk(const char *text)
 	job.block_size = (uint32_t)text_parse(&text);
 	job.depth = (uint32_t)text_parse(&text);
 	job.total = text_parse(&text);
-	return disk_run(&job);
+	return run(&job);
 }
 
 /* The frame's number is the colour of its first pixels, so that an observer can count frames; bars move below. */
@@ -116,7 +118,12 @@ static void run_mmio(const char *text)
 
 static void run_disk_job(const char *text)
 {
-	answer("disk", run_disk(text));
+	answer("disk", run_disk(text, disk_run));
+}
+
+static void run_nvme_job(const char *text)
+{
+	answer("nvme", run_disk(text, nvme_run));
 }
 
 static void run_check(const char *text)
@@ -124,6 +131,13 @@ static void run_check(const char *text)
 	uint64_t sector = text_parse(&text);
 
 	serial_write(disk_check(sector, (uint32_t)text_parse(&text)) ? "check good\n" : "check bad\n");
+}
+
+static void run_nvme_check(const char *text)
+{
+	uint64_t sector = text_parse(&text);
+
+	serial_write(nvme_check(sector, (uint32_t)text_parse(&text)) ? "nvme-check good\n" : "nvme-check bad\n");
 }
 
 static void run_high(const char *text)
@@ -196,7 +210,7 @@ static const struct {
 	{ "ping", run_ping }, { "pio", run_pio }, { "mmio", run_mmio }, { "disk", run_disk_job },
 	{ "check", run_check }, { "high", run_high }, { "flush", run_flush }, { "memory", run_memory },
 	{ "animate", run_animate }, { "tone", run_tone }, { "blink", run_blink }, { "halt", run_halt },
-	{ "demo", run_demo }, { "storm", run_storm },
+	{ "demo", run_demo }, { "storm", run_storm }, { "nvme", run_nvme_job }, { "nvme-check", run_nvme_check },
 };
 
 void bench_command(const char *line)

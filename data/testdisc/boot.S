@@ -201,12 +201,18 @@ irq_disk:
 	movq	disk_controller_status, %rdx
 	movl	(%rdx), %eax
 	movl	%eax, (%rdx)
+end_message:
 	movl	$1, pending
 	movl	$0xFEE000B0, %edx
 	movl	$0, (%rdx)
 	popq	%rdx
 	popq	%rax
 	iretq
+/* The NVMe controller wants no acknowledgement of its own. */
+irq_nvme:
+	pushq	%rax
+	pushq	%rdx
+	jmp	end_message
 irq_other:
 	pushq	%rax
 	pushq	%rdx
@@ -269,6 +275,7 @@ handlers:
 	.quad	irq_timer, irq_keyboard, irq_other, irq_other, irq_serial, irq_other, irq_other, irq_other
 	.quad	irq_other, irq_other, irq_other, irq_other, irq_mouse, irq_other, irq_other, irq_other
 	.quad	irq_disk
+	.quad	irq_nvme
 	.set	HANDLERS, (. - handlers) / 8
 
 	.balign 8

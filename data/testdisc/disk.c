@@ -36,7 +36,6 @@ static struct {
 	uintptr_t hba, port;
 	uint64_t sectors;
 	char model[41];
-	uint64_t random;
 } disk;
 
 static uint32_t load(uintptr_t address)
@@ -49,28 +48,21 @@ static void store(uintptr_t address, uint32_t value)
 	*(volatile uint32_t *)address = value;
 }
 
-/* Messages to this CPU's local APIC, which the firmware left enabled or is enabled here. */
+/* Messages to this CPU's local APIC. */
 static bool enable_messages(uint32_t address)
 {
-	uint8_t capability = (uint8_t)pci_read(address, 0x34);
+	uint8_t capability = pci_capability(address, 0x05);
+	uint32_t head;
 
-	store(0xFEE000F0, load(0xFEE000F0) | 0x1FF);
-	for (unsigned i = 0; i < 48 && capability; i++) {
-		uint32_t head = pci_read(address, capability);
-
-		if ((head & 0xFF) == 0x05) {
-			bool wide = head & 0x800000;
-
-			pci_write(address, capability + 4, 0xFEE00000 | (load(0xFEE00020) >> 24) << 12);
-			if (wide)
-				pci_write(address, capability + 8, 0);
-			pci_write(address, capability + (wide ? 12 : 8), DISK_VECTOR);
-			pci_write(address, capability, head | 0x10000);
-			return true;
-		}
-		capability = (uint8_t)(head >> 8);
-	}
-	return false;
+	if (!capability)
+		return false;
+	head = pci_read(address, capability);
+	pci_write(address, capability + 4, pci_enable_local_apic());
+	if (head & 0x800000)
+		pci_write(address, capability + 8, 0);
+	pci_write(address, capability + (head & 0x800000 ? 12 : 8), DISK_VECTOR);
+	pci_write(address, capability, head | 0x10000);
+	return true;
 }
 
 static void wait_clear(uintptr_t address, uint32_t bits)
@@ -191,31 +183,30 @@ uint64_t disk_size(void)
 	return disk.sectors * 512;
 }
 
-static uint64_t next_random(void)
+static uint64_t next_random(uint64_t *random)
 {
-	disk.random ^= disk.random << 13;
-	disk.random ^= disk.random >> 7;
-	disk.random ^= disk.random << 17;
-	return disk.random;
+	*random ^= *random << 13;
+	*random ^= *random >> 7;
+	*random ^= *random << 17;
+	return *random;
 }
 
-static uint64_t place(const struct disk_job *job, uint64_t block)
+uint64_t disk_job_place(const struct disk_job *job, uint64_t bytes, uint64_t block, uint64_t *random)
 {
-	uint64_t blocks = disk_size() / job->block_size;
+	uint64_t blocks = bytes / job->block_size;
 
-	return (job->random ? next_random() % blocks : block % blocks) * (job->block_size / 512);
+	return (job->random ? next_random(random) % blocks : block % blocks) * (job->block_size / 512);
 }
 
 uint64_t disk_run(const struct disk_job *job)
 {
-	uint64_t count = job->total / job->block_size, begun = 0, start;
+	uint64_t count = job->total / job->block_size, begun = 0, random = DISK_JOB_SEED, start;
 	uint32_t busy = 0, limit = job->depth < SLOTS ? job->depth : SLOTS;
 	uint8_t command = job->write ? ATA_WRITE_FPDMA : ATA_READ_FPDMA;
 
 	if (!disk.port || !limit || !job->block_size || job->block_size > BUFFER_SIZE || job->block_size % 512 ||
 	    disk_size() < job->block_size)
 		return 0;
-	disk.random = 88172645463325252ull;
 	start = tsc();
 	while (begun < count || busy) {
 		uint32_t fresh = 0;
@@ -223,7 +214,7 @@ uint64_t disk_run(const struct disk_job *job)
 		for (unsigned slot = 0; slot < limit && begun < count; slot++) {
 			if (busy & 1u << slot)
 				continue;
-			prepare(slot, job->write, command, place(job, begun++), job->block_size);
+			prepare(slot, job->write, command, disk_job_place(job, disk_size(), begun++, &random), job->block_size);
 			fresh |= 1u << slot;
 		}
 		if (fresh) {

@@ -13,6 +13,7 @@
 
 /* Behind the 32 exceptions and 16 interrupts. */
 #define DISK_VECTOR 0x30
+#define NVME_VECTOR 0x31
 
 /* One gate for each vector. */
-#define IDT_SIZE 784
+#define IDT_SIZE 800

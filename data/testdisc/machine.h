@@ -68,6 +68,10 @@ void pci_write(uint32_t address, uint8_t offset, uint32_t value);
 /* Address of the first function with this class and subclass (or vendor and device), or PCI_NONE. */
 uint32_t pci_find_class(uint16_t class_and_subclass);
 uint32_t pci_find_device(uint16_t vendor, uint16_t device);
+/* Offset of the function's capability, or 0. */
+uint8_t pci_capability(uint32_t address, uint8_t id);
+/* Switches this CPU's local APIC on; returns where messages to it go. */
+uint32_t pci_enable_local_apic(void);
 
 /* screen.c */
 struct screen {
@@ -98,6 +102,10 @@ struct disk_job {
 	uint64_t total;      /* bytes */
 };
 
+#define DISK_JOB_SEED 88172645463325252ull
+/* First sector of the job's next block on a disk of so many bytes; random starts with the seed. */
+uint64_t disk_job_place(const struct disk_job *job, uint64_t bytes, uint64_t block, uint64_t *random);
+
 /* Model name of the first hard disk, or NULL. */
 const char *disk_init(void);
 uint64_t disk_size(void);
@@ -115,6 +123,10 @@ void disk_prepare_write(uint32_t slot, uint64_t sector, uint32_t count, bool wri
 /* Begins what was prepared in these slots (a bit each), and waits for all; false if the disk reports an error. */
 bool disk_run_queued(uint32_t slots);
 bool disk_trim(uint64_t sector, uint32_t count);
+
+/* nvme.c: the same with an NVMe disk */
+uint64_t nvme_run(const struct disk_job *job);
+bool nvme_check(uint64_t sector, uint32_t count);
 
 /* storm.c: writes, trims and flushes without an end; tells each burst's number once it was flushed */
 void storm_run(uint64_t burst);

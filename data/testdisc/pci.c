@@ -31,6 +31,28 @@ static uint32_t find(uint8_t offset, uint32_t mask, uint32_t wanted)
 	return PCI_NONE;
 }
 
+uint8_t pci_capability(uint32_t address, uint8_t id)
+{
+	uint8_t capability = (uint8_t)pci_read(address, 0x34);
+
+	for (unsigned i = 0; i < 48 && capability; i++) {
+		uint32_t head = pci_read(address, capability);
+
+		if ((head & 0xFF) == id)
+			return capability;
+		capability = (uint8_t)(head >> 8);
+	}
+	return 0;
+}
+
+uint32_t pci_enable_local_apic(void)
+{
+	volatile uint32_t *id = (volatile uint32_t *)0xFEE00020, *spurious = (volatile uint32_t *)0xFEE000F0;
+
+	*spurious |= 0x1FF;
+	return 0xFEE00000 | (*id >> 24) << 12;
+}
+
 uint32_t pci_find_class(uint16_t class_and_subclass)
 {
 	return find(0x08, 0xFFFF0000, (uint32_t)class_and_subclass << 16);

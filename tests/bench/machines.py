@@ -116,12 +116,12 @@ class Image:
 class Oriel(Machine):
     title = 'bench-machine'
 
-    def __init__(self, options, environment, image):
+    def __init__(self, options, environment, image, bus='ahci'):
         folder = f'{options.folder}/machine'
         os.makedirs(folder, exist_ok=True)
         with open(f'{folder}/machine.conf', 'w', encoding='ascii') as conf:
             conf.write(f'[machine]\nname={self.title}\ncpus=1\nmemory={RAM // MEBIBYTE}\nboot=cd\n'
-                       f'[serial]\nmode=socket\n[disk0]\npath={image.path}\nformat={image.kind}\n'
+                       f'[serial]\nmode=socket\n[disk0]\npath={image.path}\nformat={image.kind}\nbus={bus}\n'
                        f'[cd1]\npath={options.disc}\n')
         super().__init__([options.oriel, folder], f'{environment["XDG_RUNTIME_DIR"]}/oriel/machine.serial.sock',
                          environment)
@@ -130,13 +130,14 @@ class Oriel(Machine):
 class Qemu(Machine):
     title = 'QEMU'
 
-    def __init__(self, options, environment, image):
+    def __init__(self, options, environment, image, bus='ahci'):
+        device = 'nvme,serial=bench' if bus == 'nvme' else 'ide-hd,bus=ide.0'
         path = f'{options.folder}/qemu.serial'
         command = [
             options.qemu, '-machine', 'q35', '-accel', 'kvm', '-m', str(RAM // MEBIBYTE), '-vga', 'std',
             '-display', options.qemu_display, '-nic', 'none', '-boot', 'd', '-cdrom', options.disc,
             '-drive', f'file={image.path},format={image.kind},if=none,id=disk,cache=writeback,aio={options.qemu_aio}',
-            '-device', 'ide-hd,drive=disk,bus=ide.0', '-serial', f'unix:{path},server=on,wait=off']
+            '-device', f'{device},drive=disk', '-serial', f'unix:{path},server=on,wait=off']
         if os.path.exists(path):
             os.remove(path)
         super().__init__(command, path, environment)

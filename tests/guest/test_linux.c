@@ -1,6 +1,6 @@
 /*
- * Linux, started directly, on every device of the machine: a boot log without complaints, a disk and a disc over
- * AHCI, keyboard and mouse over the i8042, and the shutdown from inside.
+ * Linux, started directly, on every device of the machine: a boot log without complaints, disks and a disc over
+ * AHCI and NVMe, keyboard and mouse over the i8042, and the shutdown from inside.
  */
 #include "harness.h"
 
@@ -61,29 +61,44 @@ static void check_boot_log(struct guest *guest)
 		guest_fail(guest, "the boot log has %u complaints", bad);
 }
 
-static void check_disk_identity(struct guest *guest)
+/* last: what Linux says of the disk after the rest, and what has to be in it. */
+static void check_disk_identity(struct guest *guest, const char *name, const char *last, const char *expected)
 {
-	guest_write(guest, "disk /dev/sda\n");
-	g_assert_true(g_str_has_suffix(guest_wait_line(guest, "sda size", 10), " 131072"));
+	g_autofree char *command = g_strdup_printf("disk /dev/%s\n", name), *size = g_strdup_printf("%s size", name);
+
+	guest_write(guest, command);
+	g_assert_true(g_str_has_suffix(guest_wait_line(guest, size, 10), " 131072"));
 	g_assert_true(g_str_has_suffix(guest_wait_line(guest, "queue/rotational", 10), " 0"));
 	g_assert_false(g_str_has_suffix(guest_wait_line(guest, "queue/discard_max_bytes", 10), " 0"));
 	g_assert_true(g_str_has_suffix(guest_wait_line(guest, "queue/write_cache", 10), " write back"));
-	/* NCQ, minus the tag that Linux keeps for itself where it does. */
-	g_assert_nonnull(strstr(guest_wait_line(guest, "device/queue_depth", 10), " 3"));
+	g_assert_nonnull(strstr(guest_wait_line(guest, last, 10), expected));
 	guest_wait_line(guest, "done disk 0", 10);
 }
 
-static void check_disk(struct guest *guest)
+static void check_disk(struct guest *guest, const char *name)
 {
-	check_disk_identity(guest);
-	guest_run(guest, 30, "fill /dev/sda 1048576 524288 0x5a");
-	guest_run(guest, 30, "write /dev/sda 33554432 1048576 7");
-	guest_run(guest, 30, "check /dev/sda 33554432 1048576 7");
+	guest_run(guest, 30, "fill /dev/%s 1048576 524288 0x5a", name);
+	guest_run(guest, 30, "write /dev/%s 33554432 1048576 7", name);
+	guest_run(guest, 30, "check /dev/%s 33554432 1048576 7", name);
 	/* Across the end: the last sectors. */
-	guest_run(guest, 30, "write /dev/sda %d 65536 9", DISK_SIZE - 65536);
-	guest_run(guest, 30, "check /dev/sda %d 65536 9", DISK_SIZE - 65536);
-	guest_run(guest, 30, "fill /dev/sda 16777216 1048576 0xff");
-	guest_run(guest, 30, "trim /dev/sda 16777216 1048576");
+	guest_run(guest, 30, "write /dev/%s %d 65536 9", name, DISK_SIZE - 65536);
+	guest_run(guest, 30, "check /dev/%s %d 65536 9", name, DISK_SIZE - 65536);
+	guest_run(guest, 30, "fill /dev/%s 16777216 1048576 0xff", name);
+	guest_run(guest, 30, "trim /dev/%s 16777216 1048576", name);
+}
+
+/* A second disk, on NVMe. */
+static char *add_nvme_disk(struct guest *guest)
+{
+	char *path = g_build_filename(guest_folder(guest), "nvme.img", NULL);
+	int fd = g_open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+	g_assert_no_errno(fd);
+	g_assert_no_errno(ftruncate(fd, DISK_SIZE));
+	close(fd);
+	guest_set(guest, "disk2", "path", "nvme.img");
+	guest_set(guest, "disk2", "bus", "nvme");
+	return path;
 }
 
 /* The agent's pattern: its own offset in every 16 bytes. */
@@ -198,7 +213,7 @@ static void check_mouse(struct guest *guest)
 static void test_devices(void)
 {
 	struct guest *guest = guest_new("linux");
-	g_autofree char *disk = guest_add_disk(guest, NULL, DISK_SIZE);
+	g_autofree char *disk = guest_add_disk(guest, NULL, DISK_SIZE), *nvme = add_nvme_disk(guest);
 	g_autofree char *data_disc = harness_media("data.iso"), *other_disc = harness_media("grub.iso");
 
 	guest_set_disc(guest, data_disc);
@@ -210,7 +225,12 @@ static void test_devices(void)
 	guest_run(guest, 30, "wait /dev/sda");
 	guest_run(guest, 30, "wait /dev/sr0");
 	check_boot_log(guest);
-	check_disk(guest);
+	/* NCQ, minus the tag that Linux keeps for itself where it does. */
+	check_disk_identity(guest, "sda", "device/queue_depth", " 3");
+	check_disk(guest, "sda");
+	guest_run(guest, 30, "wait /dev/nvme0n1");
+	check_disk_identity(guest, "nvme0n1", "device/model", " Oriel NVMe Disk");
+	check_disk(guest, "nvme0n1");
 	check_discs(guest, data_disc, other_disc);
 	check_keyboard(guest);
 	check_mouse(guest);
@@ -220,6 +240,8 @@ static void test_devices(void)
 	g_test_message("everything after %.1f s", guest_age(guest));
 	check_image_pattern(disk);
 	check_image_by_qemu(disk);
+	check_image_pattern(nvme);
+	check_image_by_qemu(nvme);
 	guest_free(guest);
 }
 
