@@ -16,6 +16,7 @@
 #include "chipset/rtc.h"
 #include "chipset/serial.h"
 #include "chipset/serial_backend.h"
+#include "forwards.h"
 #include "machine_control.h"
 #include "net/e1000.h"
 #include "net/nat.h"
@@ -199,26 +200,6 @@ static void plug_sound(struct machine *machine)
 	plug(machine, hda_device(machine->hda));
 }
 
-/* Ports that cannot be opened are told, and no reason not to start. */
-static bool forward_ports(struct machine *machine, GError **error)
-{
-	const char *list = machine->config->forwards;
-	g_auto(GStrv) texts = g_strsplit(list ? list : "", ";", -1);
-
-	for (unsigned i = 0; texts[i]; i++) {
-		struct nat_forward *forward;
-
-		if (!*g_strstrip(texts[i]))
-			continue;
-		forward = nat_forward_parse(texts[i], error);
-		if (!forward)
-			return false;
-		nat_forward(&machine->vm, machine->network, forward, true, NULL, NULL);
-		nat_forward_free(forward);
-	}
-	return true;
-}
-
 static bool plug_network(struct machine *machine, GError **error)
 {
 	struct machine_config *config = machine->config;
@@ -241,7 +222,7 @@ static bool plug_network(struct machine *machine, GError **error)
 	plug(machine, e1000_device(machine->e1000));
 	if (capture && !network_capture(machine->network, capture, error))
 		return false;
-	return forward_ports(machine, error);
+	return machine_forwards_start(machine, error);
 }
 
 static bool plug_everything(struct machine *machine, GError **error)
@@ -264,6 +245,7 @@ struct machine *machine_new(struct machine_config *config, GError **error)
 
 	machine->config = config;
 	machine->devices = g_ptr_array_new();
+	machine->forwards = machine_forwards_new();
 	scanout_init(&machine->scanout);
 	input_router_init(&machine->input);
 	machine_init_lifecycle(machine);
@@ -325,6 +307,7 @@ void machine_free(struct machine *machine)
 	input_router_finish(&machine->input);
 	scanout_finish(&machine->scanout);
 	g_ptr_array_free(machine->devices, TRUE);
+	g_ptr_array_unref(machine->forwards);
 	machine_finish_lifecycle(machine);
 	machine_config_free(machine->config);
 	g_free(machine);

@@ -77,6 +77,7 @@ struct machine {
 	struct vga *vga;
 	struct serial_backend *serial; /* NULL: nothing is connected */
 	struct network *network; /* the other end of e1000's cable */
+	GPtrArray *forwards; /* struct nat_forward *: ports of the host that lead there, see forwards.h */
 	struct control *control;
 	enum machine_state state;
 	char *message;        /* goes with the state; may be NULL */

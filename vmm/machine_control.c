@@ -9,7 +9,10 @@
 #include "chipset/pm.h"
 #include "chipset/serial_backend.h"
 #include "control/control.h"
+#include "forwards.h"
 #include "machine.h"
+#include "net/e1000.h"
+#include "net/forward.h"
 #include "net/network.h"
 #include "nvme/nvme.h"
 #include "storage/ahci.h"
@@ -130,6 +133,73 @@ static bool do_eject(void *opaque, int drive, bool force, GError **error)
 	int port = find_drive(machine, drive, error);
 
 	return port >= 0 && ahci_eject(machine->ahci, (unsigned)port, force, error);
+}
+
+static void list_discs(void *opaque, void (*add)(void *opaque, int drive, const char *path), void *add_opaque)
+{
+	struct machine *machine = opaque;
+
+	for (unsigned port = 0; port < AHCI_PORTS; port++) {
+		const char *path = ahci_disc(machine->ahci, port);
+
+		if (ahci_is_cd(machine->ahci, port))
+			add(add_opaque, (int)port, path ? path : "");
+	}
+}
+
+static bool get_microphone(void *opaque)
+{
+	struct machine *machine = opaque;
+
+	return machine->hda && machine->config->microphone;
+}
+
+static bool set_microphone(void *opaque, bool allowed, GError **error)
+{
+	struct machine *machine = opaque;
+
+	if (!machine->hda) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "The machine has no sound device");
+		return false;
+	}
+	machine->config->microphone = allowed;
+	hda_set_microphone(machine->hda, allowed);
+	return true;
+}
+
+static bool get_link(void *opaque)
+{
+	struct machine *machine = opaque;
+
+	return machine->e1000 && e1000_link(machine->e1000);
+}
+
+static bool set_link(void *opaque, bool up, GError **error)
+{
+	struct machine *machine = opaque;
+
+	if (!machine->e1000) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "The machine has no network adapter");
+		return false;
+	}
+	e1000_set_link(machine->e1000, up);
+	return true;
+}
+
+static void list_forwards(void *opaque, void (*add)(void *opaque, const char *forward), void *add_opaque)
+{
+	struct machine *machine = opaque;
+
+	for (guint i = 0; i < machine->forwards->len; i++) {
+		g_autofree char *text = nat_forward_format(machine->forwards->pdata[i]);
+
+		add(add_opaque, text);
+	}
+}
+
+static void do_forward(void *opaque, const char *forward, bool add, control_done done, void *done_opaque)
+{
+	machine_forward(opaque, forward, add, done, done_opaque);
 }
 
 static uint64_t resident_bytes(void)
@@ -284,6 +354,13 @@ static const struct control_ops ops = {
 	.fail = do_fail,
 	.insert_disc = do_insert,
 	.eject_disc = do_eject,
+	.discs = list_discs,
+	.microphone = get_microphone,
+	.set_microphone = set_microphone,
+	.link = get_link,
+	.set_link = set_link,
+	.forwards = list_forwards,
+	.forward = do_forward,
 	.statistics = do_statistics,
 	.refresh_screen = refresh_screen,
 };

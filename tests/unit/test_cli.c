@@ -121,11 +121,32 @@ static void do_statistics(void *machine, void (*add)(void *opaque, const char *n
 	add(opaque, "exits.io", 7);
 }
 
+static void no_discs(void *machine, void (*add)(void *opaque, int drive, const char *path), void *opaque)
+{
+	(void)machine;
+	(void)add;
+	(void)opaque;
+}
+
+static void no_forwards(void *machine, void (*add)(void *opaque, const char *forward), void *opaque)
+{
+	(void)machine;
+	(void)add;
+	(void)opaque;
+}
+
+static bool not_there(void *machine)
+{
+	(void)machine;
+	return false;
+}
+
 static const struct control_ops ops = {
 	.state = get_state, .message = get_nothing, .serial_pty = get_nothing, .refresh_screen = refresh_screen,
 	.pause = do_pause, .resume = do_resume, .reset = do_reset, .power_button = do_power_button, .stop = do_stop, .raise = do_reset,
 	.retry = do_reset, .fail = do_reset, .insert_disc = do_insert, .eject_disc = do_eject,
-	.statistics = do_statistics,
+	.statistics = do_statistics, .discs = no_discs, .microphone = not_there, .link = not_there,
+	.forwards = no_forwards,
 };
 
 static void sink_event(struct input_sink *sink, const struct input_event *event)

@@ -435,6 +435,79 @@ static void test_socket_path(struct folder *folder, gconstpointer unused)
 	machine_config_free(config);
 }
 
+/* What the settings do: single values, by their names. */
+static void test_values(struct folder *folder, gconstpointer unused)
+{
+	static const char *const good[][3] = {
+		{ "machine", "cpus", "7" }, { "machine", "memory", "4096" }, { "machine", "boot", "cd" },
+		{ "machine", "notes", "two\nlines, \\ and\ta tab" }, { "network", "mac", "02:00:00:00:00:01" },
+		{ "network", "device", "e1000" }, { "network", "link", "false" }, { "disk0", "cache", "none" },
+		{ "disk0", "path", "/elsewhere/b.img" }, { "cd1", "path", "" }, { "machine", "name", "" },
+	};
+	static const char *const bad[][3] = {
+		{ "machine", "cpus", "0" }, { "machine", "cpus", "" }, { "machine", "memory", "1 GiB" },
+		{ "network", "mac", "nonsense" }, { "network", "mac", "" }, { "machine", "name", "two\nlines" },
+		{ "network", "device", "ne2000" }, { "disk1", "cache", "none" }, { "machine", "nose", "1" },
+		{ "disk0", "cache", "" }, { "machine", "version", "2" },
+	};
+	struct machine_config *config = load(folder, "# mine\n[machine]\nname=x\ncolour=red\n[disk0]\npath=a.img\n"
+						     "[cd1]\npath=b.iso\n");
+	g_autofree char *text = NULL;
+
+	(void)unused;
+	for (unsigned i = 0; i < G_N_ELEMENTS(good); i++) {
+		GError *error = NULL;
+
+		g_assert_true(machine_config_set(config, good[i][0], good[i][1], good[i][2], &error));
+		g_assert_no_error(error);
+	}
+	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_autoptr(GError) error = NULL;
+
+		g_assert_false(machine_config_set(config, bad[i][0], bad[i][1], bad[i][2], &error));
+		g_assert_nonnull(error);
+	}
+	save(config);
+	machine_config_free(config);
+	config = machine_config_load(folder->path, NULL);
+	for (unsigned i = 0; i < G_N_ELEMENTS(good); i++) {
+		g_autofree char *value = machine_config_get(config, good[i][0], good[i][1]);
+
+		g_assert_cmpstr(value, ==, good[i][2]);
+	}
+	g_assert_cmpstr(config->notes, ==, "two\nlines, \\ and\ta tab");
+	machine_config_free(config);
+	text = read_file(folder);
+	g_assert_nonnull(strstr(text, "# mine\n[machine]\n"));
+	g_assert_nonnull(strstr(text, "colour=red\n"));
+}
+
+/* Video memory grows with the mode, but not what somebody has chosen; and nothing is written that cannot be read. */
+static void test_values_together(struct folder *folder, gconstpointer unused)
+{
+	struct machine_config *config = load(folder, "");
+	g_autofree char *before = NULL, *after = NULL;
+	g_autoptr(GError) error = NULL;
+
+	(void)unused;
+	g_assert_true(machine_config_set(config, "display", "width", "3840", NULL));
+	g_assert_true(machine_config_set(config, "display", "height", "2160", NULL));
+	g_assert_cmpuint(config->vram, ==, 32 << 20);
+	save(config);
+	machine_config_free(config);
+	before = read_file(folder);
+	g_assert_null(strstr(before, "vram"));
+	config = load(folder, "[display]\nvram=64\n");
+	g_assert_true(machine_config_set(config, "display", "width", "3840", NULL));
+	g_assert_cmpuint(config->vram, ==, 64 << 20);
+	g_assert_true(machine_config_set(config, "display", "vram", "1", NULL));
+	g_assert_false(machine_config_save(config, &error));
+	g_assert_nonnull(strstr(error->message, "too little"));
+	after = read_file(folder);
+	g_assert_cmpstr(after, ==, "[display]\nvram=64\n");
+	machine_config_free(config);
+}
+
 #define ADD(name, test) g_test_add("/config/" name, struct folder, NULL, folder_set_up, test, folder_tear_down)
 
 int main(int argc, char **argv)
@@ -451,5 +524,7 @@ int main(int argc, char **argv)
 	ADD("save/full-disk", test_save_on_full_disk);
 	ADD("save/read-only-folder", test_save_in_read_only_folder);
 	ADD("socket-path", test_socket_path);
+	ADD("values", test_values);
+	ADD("values-together", test_values_together);
 	return g_test_run();
 }

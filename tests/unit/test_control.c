@@ -24,7 +24,7 @@ struct fixture {
 	char *folder, *path, *address;
 	/* With vm->lock: */
 	const char *state, *message;
-	bool guest_reads;
+	bool guest_reads, microphone, link;
 	unsigned refreshes; /* of the screen */
 	GString *calls;  /* ops called */
 	GString *events; /* what the sink got */
@@ -101,9 +101,74 @@ static void fake_statistics(void *machine, void (*add)(void *opaque, const char 
 	add(opaque, "disk0.read.bytes", UINT64_MAX);
 }
 
+static void fake_discs(void *machine, void (*add)(void *opaque, int drive, const char *path), void *opaque)
+{
+	(void)machine;
+	add(opaque, 1, "/tmp/a disc.iso");
+	add(opaque, 3, "");
+}
+
+static bool fake_microphone(void *machine)
+{
+	return ((struct fixture *)machine)->microphone;
+}
+
+static bool fake_set_microphone(void *machine, bool allowed, GError **error)
+{
+	struct fixture *f = machine;
+
+	f->microphone = allowed;
+	return note(f, error, "microphone %d ", allowed);
+}
+
+static bool fake_link(void *machine)
+{
+	return ((struct fixture *)machine)->link;
+}
+
+static bool fake_set_link(void *machine, bool up, GError **error)
+{
+	struct fixture *f = machine;
+
+	f->link = up;
+	return note(f, error, "link %d ", up);
+}
+
+static void fake_forwards(void *machine, void (*add)(void *opaque, const char *forward), void *opaque)
+{
+	(void)machine;
+	add(opaque, "tcp:2222-22");
+}
+
+struct later {
+	control_done done;
+	void *opaque;
+	GError *error;
+};
+
+static void answer_later(void *data)
+{
+	struct later *later = data;
+
+	later->done(later->opaque, later->error);
+	g_clear_error(&later->error);
+	g_free(later);
+}
+
+static void fake_forward(void *machine, const char *forward, bool add, control_done done, void *opaque)
+{
+	struct fixture *f = machine;
+	struct later *later = g_new0(struct later, 1);
+
+	*later = (struct later){ .done = done, .opaque = opaque };
+	note(f, &later->error, "%s %s ", add ? "forward" : "unforward", forward);
+	loop_call(&f->machine->vm.loop, answer_later, later);
+}
+
 static const struct control_ops ops = {
 	fake_state, fake_message, fake_refresh, fake_pty, fake_pause, fake_resume, fake_reset, fake_power_button,
-	fake_stop, fake_raise, fake_retry, fake_fail, fake_insert, fake_eject, fake_statistics,
+	fake_stop, fake_raise, fake_retry, fake_fail, fake_insert, fake_eject, fake_statistics, fake_discs,
+	fake_microphone, fake_set_microphone, fake_link, fake_set_link, fake_forwards, fake_forward,
 };
 
 static void sink_event(struct input_sink *sink, const struct input_event *event)
@@ -245,6 +310,10 @@ static void test_methods(struct fixture *f, gconstpointer unused)
 	expect_call(f, "Fail", NULL, "fail ");
 	expect_call(f, "InsertDisc", g_variant_new("(is)", -1, "/tmp/a disc.iso"), "insert -1 /tmp/a disc.iso ");
 	expect_call(f, "EjectDisc", g_variant_new("(ib)", 2, TRUE), "eject 2 1 ");
+	expect_call(f, "SetMicrophone", g_variant_new("(b)", TRUE), "microphone 1 ");
+	expect_call(f, "SetLink", g_variant_new("(b)", FALSE), "link 0 ");
+	expect_call(f, "AddForward", g_variant_new("(s)", "tcp:80-80"), "forward tcp:80-80 ");
+	expect_call(f, "RemoveForward", g_variant_new("(s)", "tcp:80-80"), "unforward tcp:80-80 ");
 	reply = call(f, INTERFACE, "Statistics", NULL, &error);
 	g_assert_no_error(error);
 	g_assert_cmpstr(g_variant_get_type_string(reply), ==, "(a{st})");
@@ -276,6 +345,10 @@ static void test_errors(struct fixture *f, gconstpointer unused)
 	}
 	f->failure = g_error_new(G_FILE_ERROR, G_FILE_ERROR_NOENT, "no such disc");
 	expect_error(f, "InsertDisc", g_variant_new("(is)", 0, "/none"), known[0].name, "no such disc");
+	f->failure = g_error_new(G_IO_ERROR, G_IO_ERROR_BUSY, "the port is taken");
+	expect_error(f, "AddForward", g_variant_new("(s)", "tcp:80-80"), known[2].name, "the port is taken");
+	f->failure = g_error_new(G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "no adapter");
+	expect_error(f, "SetLink", g_variant_new("(b)", TRUE), known[3].name, "no adapter");
 	g_string_truncate(f->calls, 0);
 	expect_error(f, "InsertDisc", g_variant_new("(is)", 0, "disc.iso"), known[1].name, "absolute");
 	expect_error(f, "Screenshot", g_variant_new("(s)", "shot.png"), known[1].name, "absolute");
@@ -300,6 +373,7 @@ static void test_properties(struct fixture *f, gconstpointer unused)
 
 	(void)unused;
 	set_picture(f, 720, 400);
+	f->link = true;
 	input_router_set_leds(&f->router, INPUT_LED_NUM);
 	all = call(f, "org.freedesktop.DBus.Properties", "GetAll", g_variant_new("(s)", INTERFACE), &error);
 	g_assert_no_error(error);
@@ -307,7 +381,9 @@ static void test_properties(struct fixture *f, gconstpointer unused)
 	expected = g_strdup_printf("({'State': <'running'>, 'Message': <''>, 'Name': <'My machine'>, "
 				   "'Folder': <'/home/me/my machine'>, 'ProcessId': <uint32 %u>, "
 				   "'Width': <uint32 720>, 'Height': <uint32 400>, 'Leds': <uint32 2>, "
-				   "'SerialPty': <'/dev/pts/7'>},)", (unsigned)getpid());
+				   "'SerialPty': <'/dev/pts/7'>, 'Discs': <{1: '/tmp/a disc.iso', 3: ''}>, "
+				   "'Microphone': <false>, 'Link': <true>, 'Forwards': <['tcp:2222-22']>},)",
+				   (unsigned)getpid());
 	g_assert_cmpstr(text, ==, expected);
 	one = call(f, "org.freedesktop.DBus.Properties", "Get", g_variant_new("(ss)", INTERFACE, "Height"), &error);
 	g_assert_no_error(error);
@@ -386,6 +462,7 @@ static void test_signals(struct fixture *f, gconstpointer unused)
 	control_error(f->control, "careful");
 	control_progress(f->control, "saving", 7);
 	control_disc_changed(f->control, 1, "/a.iso");
+	control_forwards_changed(f->control);
 	input_router_set_leds(&f->router, 4);
 	control_leds_changed(f->control);
 	g_mutex_unlock(&f->machine->vm.lock);
@@ -398,9 +475,14 @@ static void test_signals(struct fixture *f, gconstpointer unused)
 			     "Error('careful',)\n"
 			     "Progress('saving', 1.0)\n"
 			     "DiscChanged(1, '/a.iso')\n"
+			     CHANGED "{'Forwards': <['tcp:2222-22']>}, [])\n"
 			     CHANGED "{'Leds': <uint32 4>}, [])\n"
 			     CHANGED "{'Width': <uint32 640>, 'Height': <uint32 480>}, [])\n"
 			     "ModeChanged(640, 480)\n");
+	g_string_truncate(f->calls, 0);
+	expect_call(f, "SetLink", g_variant_new("(b)", TRUE), "link 1 ");
+	expect_call(f, "SetMicrophone", g_variant_new("(b)", TRUE), "microphone 1 ");
+	expect_heard(&first, CHANGED "{'Link': <true>}, [])\n" CHANGED "{'Microphone': <true>}, [])\n");
 	stop_listening(&second);
 	/* One client's end is nothing to the other. */
 	g_dbus_connection_close_sync(other, NULL, NULL);

@@ -365,6 +365,29 @@ static void test_forward_text(void)
 	}
 }
 
+static void test_forward_list(void)
+{
+	static const char text[] = "tcp:2222-22; udp:[::1]:53-[fec0::15]:5353; tcp:0.0.0.0:8080-10.0.2.20:80";
+	GPtrArray *forwards = nat_forward_parse_list(" tcp:2222-22;;udp:[::1]:53-[fec0::15]:5353 ; "
+						     "tcp:0.0.0.0:8080-10.0.2.20:80;", NULL);
+	struct nat_forward *same = nat_forward_parse("tcp:127.0.0.1:2222-80", NULL);
+	g_autofree char *formatted = nat_forward_format_list(forwards);
+	g_autoptr(GError) error = NULL;
+	GPtrArray *none = nat_forward_parse_list(NULL, NULL);
+
+	g_assert_cmpuint(forwards->len, ==, 3);
+	g_assert_cmpstr(formatted, ==, text);
+	g_assert_true(nat_forward_same_port(forwards->pdata[0], same));
+	g_assert_false(nat_forward_same_port(forwards->pdata[1], same));
+	g_assert_false(nat_forward_same_port(forwards->pdata[2], same));
+	g_assert_cmpuint(none->len, ==, 0);
+	g_assert_null(nat_forward_parse_list("tcp:2222-22; ssh", &error));
+	g_assert_nonnull(strstr(error->message, "\"ssh\""));
+	nat_forward_free(same);
+	g_ptr_array_unref(forwards);
+	g_ptr_array_unref(none);
+}
+
 /* Blocks as the format has them: types, lengths at both ends, all of the file. */
 static void test_capture(struct fixture *f, gconstpointer data)
 {
@@ -432,6 +455,7 @@ int main(int argc, char **argv)
 	g_test_add("/network/isolated", struct fixture, "isolated", set_up, test_isolated, tear_down);
 	g_test_add("/network/forward", struct fixture, NULL, set_up, test_forward, tear_down);
 	g_test_add_func("/network/forward-text", test_forward_text);
+	g_test_add_func("/network/forward-list", test_forward_list);
 	g_test_add("/network/capture", struct fixture, NULL, set_up, test_capture, tear_down);
 	g_test_add("/network/nonsense", struct fixture, NULL, set_up, test_nonsense, tear_down);
 	return g_test_run();

@@ -16,6 +16,7 @@ void machine_config_free(struct machine_config *config)
 	}
 	g_free(config->folder);
 	g_free(config->name);
+	g_free(config->notes);
 	g_free(config->system);
 	g_free(config->uuid);
 	g_free(config->mac);

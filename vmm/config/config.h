@@ -3,7 +3,8 @@
  *
  * Every group and key may be left out; sizes are in MiB, paths are absolute or relative to the machine's folder.
  *
- *	[machine]   version=1  name  system  uuid  cpus=1..255  memory=64..4194304  boot=disk|cd  boot-menu=false|true
+ *	[machine]   version=1  name  notes  system  uuid  cpus=1..255  memory=64..4194304
+ *	            boot=disk|cd  boot-menu=false|true
  *	[display]   vram=1..256, a power of two  width=640..4095  height=480..4095
  *	[serial]    mode=none|log|pty|socket
  *	[sound]     device=hda|none  backend=pulse|null  microphone=false|true
@@ -99,6 +100,7 @@ struct machine_config {
 	unsigned version;
 	char *folder; /* absolute */
 	char *name;   /* for people; NULL: the folder's name */
+	char *notes;  /* for people, of several lines; or NULL */
 	char *system; /* which operating system it has, by libosinfo's id; NULL: not known. The guest does not see it */
 	char *uuid;   /* never NULL: where the file has none, made from the folder's path */
 	unsigned cpus;
@@ -130,8 +132,19 @@ struct machine_config {
 
 /* Reads folder/machine.conf; the error names file, line or key, and what is allowed there. */
 struct machine_config *machine_config_load(const char *folder, GError **error);
-/* Writes to a temporary file, syncs and renames; lines whose value did not change, comments and unknown keys stay. */
+/*
+ * Writes to a temporary file, syncs and renames; lines whose value did not change, comments and unknown keys stay. What
+ * could not be read back is not written, with the error that reading would give.
+ */
 bool machine_config_save(struct machine_config *config, GError **error);
+/*
+ * One value by its names in the file ("machine", "cpus"; "disk0", "cache"), as it stands there or would stand: "" for what
+ * is not set, or does not exist. Free with g_free().
+ */
+char *machine_config_get(const struct machine_config *config, const char *group, const char *name);
+/* "" unsets a text. The error says what is allowed, without naming the key. */
+bool machine_config_set(struct machine_config *config, const char *group, const char *name, const char *text,
+			GError **error);
 void machine_config_free(struct machine_config *config);
 /* False for what is no address of an adapter. */
 bool machine_config_parse_mac(const char *text, uint8_t mac[6]);

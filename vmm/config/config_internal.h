@@ -6,11 +6,14 @@
 #define CONFIG_FILE_NAME "machine.conf"
 
 enum key_kind {
+	/* Texts */
 	KEY_STRING,
+	KEY_NOTES, /* of several lines */
 	KEY_UUID,
 	KEY_SERIAL,
-	KEY_VERSION, /* unsigned */
 	KEY_MAC,
+	/* Others */
+	KEY_VERSION, /* unsigned */
 	KEY_NUMBER, /* unsigned */
 	KEY_MIB,    /* uint64_t in bytes, MiB in the file */
 	KEY_BOOL,   /* bool, by names[0] and names[1] */
@@ -37,4 +40,8 @@ void config_set_disk_defaults(struct config_disk *disk, enum config_disk_kind ki
 char *config_derive_uuid(const char *folder);
 char *config_derive_mac(const char *uuid);
 char *config_group_name(const struct config_disk *disk, unsigned port);
+/* base: of which struct the key is a field. NULL: there is no such key, or no such drive. */
+const struct key *config_find_key(const struct machine_config *config, const char *group, const char *name, void **base);
+/* Whether it could be read back. */
+bool config_check_text(const char *folder, const char *text, gsize size, GError **error);
 uint64_t config_default_vram(const struct machine_config *config);

@@ -1,6 +1,8 @@
 /* The keys of machine.conf, and what holds where there are none. */
 #include "config_internal.h"
 
+#include <string.h>
+
 static const char *const false_true[] = { "false", "true", NULL };
 static const char *const formats[] = { "auto", "raw", "qcow2", NULL };
 static const char *const error_answers[] = { "pause", "report", NULL };
@@ -20,6 +22,7 @@ const struct key config_machine_keys[] = {
 	/* First: it decides whether the others mean what they meant. */
 	{ "machine", "version", KEY_VERSION, FIELD(version), 1, MACHINE_CONFIG_VERSION },
 	{ "machine", "name", KEY_STRING, FIELD(name) },
+	{ "machine", "notes", KEY_NOTES, FIELD(notes) },
 	{ "machine", "system", KEY_STRING, FIELD(system) },
 	{ "machine", "uuid", KEY_UUID, FIELD(uuid) },
 	{ "machine", "cpus", KEY_NUMBER, FIELD(cpus), 1, 255 },
@@ -112,6 +115,26 @@ bool machine_config_parse_mac(const char *text, uint8_t mac[6])
 char *config_group_name(const struct config_disk *disk, unsigned port)
 {
 	return g_strdup_printf("%s%u", disk->kind == CONFIG_CD ? "cd" : "disk", port);
+}
+
+const struct key *config_find_key(const struct machine_config *config, const char *group, const char *name, void **base)
+{
+	for (unsigned i = 0; i < config_machine_key_count; i++) {
+		*base = (void *)config;
+		if (strcmp(config_machine_keys[i].group, group) == 0 && strcmp(config_machine_keys[i].name, name) == 0)
+			return &config_machine_keys[i];
+	}
+	for (unsigned port = 0; port < CONFIG_DISKS; port++) {
+		g_autofree char *own = config_group_name(&config->disks[port], port);
+
+		if (!config->has_disk[port] || strcmp(own, group))
+			continue;
+		*base = (void *)&config->disks[port];
+		for (unsigned i = 0; i < config_disk_key_count; i++)
+			if (strcmp(config_disk_keys[i].name, name) == 0)
+				return &config_disk_keys[i];
+	}
+	return NULL;
 }
 
 /* Room for the preferred mode at 32 bits a pixel. */

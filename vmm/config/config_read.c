@@ -109,18 +109,30 @@ static char *list_names(const char *const *names)
 	return g_strjoinv(", ", (char **)names);
 }
 
-static bool take_number(const struct reader *reader, const char *group, const struct key *key, const char *text,
-			void *field, GError **error)
+/* What is wrong with a value; where it stands, the caller knows. Always false. */
+static bool fail_value(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+static bool fail_value(GError **error, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	if (error)
+		*error = g_error_new_valist(G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE, format, arguments);
+	va_end(arguments);
+	return false;
+}
+
+static bool take_number(const struct key *key, const char *text, void *field, GError **error)
 {
 	const char *unit = key->kind == KEY_MIB ? " MiB" : "";
 	guint64 number;
 
 	if (!g_ascii_string_to_unsigned(text, 10, key->minimum, key->maximum, &number, NULL) ||
 	    (key->power_of_two && (number & (number - 1))))
-		return fail_key(reader, group, key->name, error,
-				"\"%s\" is not allowed; allowed is a %s from %" G_GUINT64_FORMAT " to %"
-				G_GUINT64_FORMAT "%s", text, key->power_of_two ? "power of two" : "whole number",
-				key->minimum, key->maximum, unit);
+		return fail_value(error, "\"%s\" is not allowed; allowed is a %s from %" G_GUINT64_FORMAT " to %"
+				  G_GUINT64_FORMAT "%s", text, key->power_of_two ? "power of two" : "whole number",
+				  key->minimum, key->maximum, unit);
 	if (key->kind == KEY_MIB)
 		*(uint64_t *)field = number << 20;
 	else
@@ -128,22 +140,7 @@ static bool take_number(const struct reader *reader, const char *group, const st
 	return true;
 }
 
-static bool take_version(const struct reader *reader, const char *group, const struct key *key, const char *text,
-			 void *field, GError **error)
-{
-	guint64 number;
-
-	if (!g_ascii_string_to_unsigned(text, 10, key->maximum + 1, G_MAXUINT, &number, NULL))
-		return take_number(reader, group, key, text, field, error);
-	g_set_error(error, MACHINE_CONFIG_ERROR, MACHINE_CONFIG_ERROR_NEWER,
-		    "%s, line %u: the machine was made by a newer version of Oriel (format %s; this version knows up to "
-		    "%u). Update Oriel to use it", reader->path, find_line(reader, group, key->name), text,
-		    MACHINE_CONFIG_VERSION);
-	return false;
-}
-
-static bool take_name(const struct reader *reader, const char *group, const struct key *key, const char *text,
-		      void *field, GError **error)
+static bool take_name(const struct key *key, const char *text, void *field, GError **error)
 {
 	g_autofree char *allowed = NULL;
 
@@ -157,38 +154,71 @@ static bool take_name(const struct reader *reader, const char *group, const stru
 		return true;
 	}
 	allowed = list_names(key->names);
-	return fail_key(reader, group, key->name, error, "\"%s\" is not allowed; allowed are %s", text, allowed);
+	return fail_value(error, "\"%s\" is not allowed; allowed are %s", text, allowed);
 }
 
-static bool take_text(const struct reader *reader, const char *group, const struct key *key, const char *text,
-		      void *field, GError **error)
+static bool is_control(const struct key *key, char c)
+{
+	return (unsigned char)c < ' ' && !(key->kind == KEY_NOTES && (c == '\n' || c == '\t'));
+}
+
+static bool take_text(const struct key *key, const char *text, void *field, GError **error)
 {
 	uint8_t mac[6];
 
 	if (!*text)
-		return fail_key(reader, group, key->name, error, "the value is empty; leave the key out for the default");
+		return fail_value(error, "the value is empty; leave the key out for the default");
 	if (key->kind == KEY_UUID && !g_uuid_string_is_valid(text))
-		return fail_key(reader, group, key->name, error,
-				"\"%s\" is not a UUID such as 9f0ab1c2-5d34-4e6f-8a9b-0c1d2e3f4a5b", text);
+		return fail_value(error, "\"%s\" is not a UUID such as 9f0ab1c2-5d34-4e6f-8a9b-0c1d2e3f4a5b", text);
 	if (key->kind == KEY_MAC && !machine_config_parse_mac(text, mac))
-		return fail_key(reader, group, key->name, error,
-				"\"%s\" is not the address of a network adapter, such as 52:54:00:12:34:56", text);
+		return fail_value(error, "\"%s\" is not the address of a network adapter, such as 52:54:00:12:34:56",
+				  text);
 	for (const char *p = text; *p; p++) {
 		if (key->kind == KEY_SERIAL && (*p < ' ' || *p > '~' || p - text >= SERIAL_MAX))
-			return fail_key(reader, group, key->name, error,
-					"\"%s\" is not allowed; allowed are up to %d printable ASCII characters", text,
-					SERIAL_MAX);
-		if ((unsigned char)*p < ' ')
-			return fail_key(reader, group, key->name, error, "control characters are not allowed");
+			return fail_value(error, "\"%s\" is not allowed; allowed are up to %d printable ASCII characters",
+					  text, SERIAL_MAX);
+		if (is_control(key, *p))
+			return fail_value(error, "control characters are not allowed");
 	}
+	g_free(*(char **)field);
 	*(char **)field = g_strdup(text);
 	return true;
+}
+
+static bool take_value(const struct key *key, const char *text, void *field, GError **error)
+{
+	switch (key->kind) {
+	case KEY_VERSION:
+	case KEY_NUMBER:
+	case KEY_MIB:
+		return take_number(key, text, field, error);
+	case KEY_BOOL:
+	case KEY_CHOICE:
+		return take_name(key, text, field, error);
+	default:
+		return take_text(key, text, field, error);
+	}
+}
+
+/* Otherwise the version is as wrong as any other value can be. */
+static bool is_newer(const struct key *key, const char *text)
+{
+	return key->kind == KEY_VERSION && g_ascii_string_to_unsigned(text, 10, key->maximum + 1, G_MAXUINT, NULL, NULL);
+}
+
+static bool fail_newer(const struct reader *reader, const char *group, const struct key *key, const char *text,
+		       GError **error)
+{
+	g_set_error(error, MACHINE_CONFIG_ERROR, MACHINE_CONFIG_ERROR_NEWER,
+		    "%s, line %u: the machine was made by a newer version of Oriel (format %s; this version knows up to "
+		    "%u). Update Oriel to use it", reader->path, find_line(reader, group, key->name), text,
+		    MACHINE_CONFIG_VERSION);
+	return false;
 }
 
 static bool take_key(const struct reader *reader, const char *group, const struct key *key, void *base,
 		     GError **error)
 {
-	void *field = (char *)base + key->offset;
 	g_autoptr(GError) reason = NULL;
 	g_autofree char *text = NULL;
 
@@ -199,18 +229,10 @@ static bool take_key(const struct reader *reader, const char *group, const struc
 		return fail_key(reader, group, key->name, error,
 				"\\ may only be followed by s, n, t, r or another \\");
 	g_strchomp(text);
-	switch (key->kind) {
-	case KEY_VERSION:
-		return take_version(reader, group, key, text, field, error);
-	case KEY_NUMBER:
-	case KEY_MIB:
-		return take_number(reader, group, key, text, field, error);
-	case KEY_BOOL:
-	case KEY_CHOICE:
-		return take_name(reader, group, key, text, field, error);
-	default:
-		return take_text(reader, group, key, text, field, error);
-	}
+	if (is_newer(key, text))
+		return fail_newer(reader, group, key, text, error);
+	return take_value(key, text, (char *)base + key->offset, &reason) ||
+	       fail_key(reader, group, key->name, error, "%s", reason->message);
 }
 
 static bool take_disk(const struct reader *reader, const char *group, enum config_disk_kind kind, const char *number,
@@ -313,6 +335,7 @@ static bool read_text(struct reader *reader, GError **error)
 			    "regular file of at most %d KiB", reader->path, FILE_SIZE_MAX >> 10);
 		return false;
 	}
+	g_free(reader->text);
 	reader->text = g_malloc0((gsize)status.st_size + 1);
 	do {
 		got = read(fd, reader->text + reader->size, (gsize)status.st_size - reader->size);
@@ -329,7 +352,7 @@ static bool parse(struct reader *reader, GError **error)
 	struct machine_config *config = reader->config;
 	g_autoptr(GError) reason = NULL;
 
-	if (!read_text(reader, error) || !check_syntax(reader, error))
+	if (!check_syntax(reader, error))
 		return false;
 	if (reader->size && !g_key_file_load_from_data(config->file, reader->text, reader->size,
 						       G_KEY_FILE_KEEP_COMMENTS, &reason)) {
@@ -342,17 +365,18 @@ static bool parse(struct reader *reader, GError **error)
 	return take_disks(reader, error) && check_together(reader, error);
 }
 
-struct machine_config *machine_config_load(const char *folder, GError **error)
+/* text: what is in the file, or is to be written there (borrowed); NULL: it is read. */
+static struct machine_config *load(const char *folder, const char *text, gsize size, GError **error)
 {
 	struct machine_config *config = g_new0(struct machine_config, 1);
-	struct reader reader = { .config = config };
+	struct reader reader = { .config = config, .text = g_strndup(text ? text : "", size), .size = size };
 	bool ok;
 
 	config->folder = g_canonicalize_filename(folder, NULL);
 	config->file = g_key_file_new();
 	config_set_defaults(config);
 	reader.path = g_build_filename(config->folder, CONFIG_FILE_NAME, NULL);
-	ok = parse(&reader, error);
+	ok = (text || read_text(&reader, error)) && parse(&reader, error);
 	g_free(reader.path);
 	g_free(reader.text);
 	if (!ok) {
@@ -364,4 +388,46 @@ struct machine_config *machine_config_load(const char *folder, GError **error)
 	if (!config->mac)
 		config->mac = config_derive_mac(config->uuid);
 	return config;
+}
+
+struct machine_config *machine_config_load(const char *folder, GError **error)
+{
+	return load(folder, NULL, 0, error);
+}
+
+bool config_check_text(const char *folder, const char *text, gsize size, GError **error)
+{
+	struct machine_config *config = load(folder, text, size, error);
+
+	machine_config_free(config);
+	return config != NULL;
+}
+
+/* --- Single values --- */
+
+static bool set_value(const struct key *key, const char *text, void *field, GError **error)
+{
+	if (*text || key->kind >= KEY_VERSION)
+		return take_value(key, text, field, error);
+	if (key->kind == KEY_UUID || key->kind == KEY_MAC)
+		return fail_value(error, "the value is empty");
+	g_clear_pointer((char **)field, g_free);
+	return true;
+}
+
+bool machine_config_set(struct machine_config *config, const char *group, const char *name, const char *text,
+			GError **error)
+{
+	bool usual_vram = config->vram == config_default_vram(config);
+	void *base;
+	const struct key *key = config_find_key(config, group, name, &base);
+
+	if (!key)
+		return fail_value(error, "there is no [%s] %s", group, name);
+	if (!set_value(key, text, (char *)base + key->offset, error))
+		return false;
+	/* It follows the mode, unless somebody wants another size. */
+	if (usual_vram && strcmp(name, "vram"))
+		config->vram = config_default_vram(config);
+	return true;
 }

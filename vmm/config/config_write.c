@@ -109,6 +109,15 @@ static bool replace_file(const char *folder, const char *path, const char *data,
 	return false;
 }
 
+char *machine_config_get(const struct machine_config *config, const char *group, const char *name)
+{
+	void *base;
+	const struct key *key = config_find_key(config, group, name, &base);
+	char *text = key ? format_key(key, base) : NULL;
+
+	return text ? text : g_strdup("");
+}
+
 bool machine_config_save(struct machine_config *config, GError **error)
 {
 	g_autofree char *path = g_build_filename(config->folder, CONFIG_FILE_NAME, NULL);
@@ -125,6 +134,9 @@ bool machine_config_save(struct machine_config *config, GError **error)
 	for (unsigned i = 0; i < CONFIG_DISKS; i++)
 		put_disk(config, i);
 	text = g_key_file_to_data(config->file, &size, NULL);
+	/* Nobody shall lose a machine to values that do not go together. */
+	if (!config_check_text(config->folder, text, size, error))
+		return false;
 	if (replace_file(config->folder, path, text, size))
 		return true;
 	g_set_error(error, G_FILE_ERROR, (int)g_file_error_from_errno(errno),

@@ -105,6 +105,32 @@ static bool do_eject_disc(struct control *control, GVariant *parameters, GError 
 	return control->ops->eject_disc(control->machine, drive, force, error);
 }
 
+static void tell_properties(struct control *control, const char *const *names);
+
+static bool do_set_microphone(struct control *control, GVariant *parameters, GError **error)
+{
+	static const char *const names[] = { "Microphone", NULL };
+	gboolean allowed;
+
+	g_variant_get(parameters, "(b)", &allowed);
+	if (!control->ops->set_microphone(control->machine, allowed, error))
+		return false;
+	tell_properties(control, names);
+	return true;
+}
+
+static bool do_set_link(struct control *control, GVariant *parameters, GError **error)
+{
+	static const char *const names[] = { "Link", NULL };
+	gboolean up;
+
+	g_variant_get(parameters, "(b)", &up);
+	if (!control->ops->set_link(control->machine, up, error))
+		return false;
+	tell_properties(control, names);
+	return true;
+}
+
 static bool valid_event(const struct input_event *event)
 {
 	return event->type == EV_SYN || event->type == EV_KEY || event->type == EV_REL || event->type == EV_ABS;
@@ -134,7 +160,7 @@ static bool do_send_events(struct control *control, GVariant *parameters, GError
 
 /* Methods that answer later: they take the invocation. */
 
-static void typed(void *opaque, const GError *error)
+static void answer_done(void *opaque, const GError *error)
 {
 	control_reply(opaque, error);
 }
@@ -157,7 +183,7 @@ static void start_send_keys(struct control *control, GVariant *parameters, GDBus
 
 	g_variant_get(parameters, "(^a&s)", &combinations);
 	if (!check_running(control, &error) ||
-	    !typing_send_keys(control->typing, combinations, typed, invocation, &error))
+	    !typing_send_keys(control->typing, combinations, answer_done, invocation, &error))
 		control_reply(invocation, error);
 }
 
@@ -167,7 +193,7 @@ static void start_type_text(struct control *control, GVariant *parameters, GDBus
 	const char *text;
 
 	g_variant_get(parameters, "(&s)", &text);
-	if (!check_running(control, &error) || !typing_send_text(control->typing, text, typed, invocation, &error))
+	if (!check_running(control, &error) || !typing_send_text(control->typing, text, answer_done, invocation, &error))
 		control_reply(invocation, error);
 }
 
@@ -179,6 +205,24 @@ static void start_screenshot(struct control *control, GVariant *parameters, GDBu
 static void start_thumbnail(struct control *control, GVariant *parameters, GDBusMethodInvocation *invocation)
 {
 	pictures_thumbnail(control->pictures, parameters, invocation);
+}
+
+static void change_forward(struct control *control, GVariant *parameters, bool add, GDBusMethodInvocation *invocation)
+{
+	const char *text;
+
+	g_variant_get(parameters, "(&s)", &text);
+	control->ops->forward(control->machine, text, add, answer_done, invocation);
+}
+
+static void start_add_forward(struct control *control, GVariant *parameters, GDBusMethodInvocation *invocation)
+{
+	change_forward(control, parameters, true, invocation);
+}
+
+static void start_remove_forward(struct control *control, GVariant *parameters, GDBusMethodInvocation *invocation)
+{
+	change_forward(control, parameters, false, invocation);
 }
 
 static void add_counter(void *opaque, const char *name, uint64_t value)
@@ -217,6 +261,10 @@ static const struct method {
 	{ "Retry", .call = do_retry },
 	{ "Fail", .call = do_fail },
 	{ "Statistics", .start = start_statistics },
+	{ "SetMicrophone", .call = do_set_microphone },
+	{ "SetLink", .call = do_set_link },
+	{ "AddForward", .start = start_add_forward },
+	{ "RemoveForward", .start = start_remove_forward },
 };
 
 /* GDBus lets only methods of the interface through, with parameters of their types. */
@@ -305,6 +353,44 @@ static GVariant *property_serial_pty(struct control *control)
 	return g_variant_new_string(control->ops->serial_pty(control->machine));
 }
 
+static void add_disc(void *builder, int drive, const char *path)
+{
+	g_variant_builder_add(builder, "{is}", drive, path);
+}
+
+static GVariant *property_discs(struct control *control)
+{
+	GVariantBuilder builder;
+
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("a{is}"));
+	control->ops->discs(control->machine, add_disc, &builder);
+	return g_variant_builder_end(&builder);
+}
+
+static GVariant *property_microphone(struct control *control)
+{
+	return g_variant_new_boolean(control->ops->microphone(control->machine));
+}
+
+static GVariant *property_link(struct control *control)
+{
+	return g_variant_new_boolean(control->ops->link(control->machine));
+}
+
+static void add_forward(void *builder, const char *forward)
+{
+	g_variant_builder_add(builder, "s", forward);
+}
+
+static GVariant *property_forwards(struct control *control)
+{
+	GVariantBuilder builder;
+
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("as"));
+	control->ops->forwards(control->machine, add_forward, &builder);
+	return g_variant_builder_end(&builder);
+}
+
 static const struct property {
 	const char *name;
 	GVariant *(*get)(struct control *control);
@@ -318,6 +404,10 @@ static const struct property {
 	{ "Height", property_height },
 	{ "Leds", property_leds },
 	{ "SerialPty", property_serial_pty },
+	{ "Discs", property_discs },
+	{ "Microphone", property_microphone },
+	{ "Link", property_link },
+	{ "Forwards", property_forwards },
 };
 
 static GVariant *property_value(struct control *control, const char *name)
@@ -393,6 +483,13 @@ void control_mode_changed(struct control *control)
 	g_variant_builder_add(&changed, "{sv}", "Height", g_variant_new_uint32(height));
 	signal_properties(control, &changed);
 	clients_signal(control->clients, INTERFACE, "ModeChanged", g_variant_new("(uu)", width, height));
+}
+
+void control_forwards_changed(struct control *control)
+{
+	static const char *const names[] = { "Forwards", NULL };
+
+	tell_properties(control, names);
 }
 
 void control_disc_changed(struct control *control, int drive, const char *path)

@@ -14,6 +14,9 @@
 #include "../../input/router.h"
 #include "../vm.h"
 
+/* The end of what takes a while; error NULL: it went well. Called once, with vm->lock, possibly at once. */
+typedef void (*control_done)(void *opaque, const GError *error);
+
 /*
  * What the machine can be told. All are called on the I/O thread with vm->lock and must not wait for the guest. The
  * errors' messages are shown to the user; G_IO_ERROR_NOT_FOUND, _INVALID_ARGUMENT, _BUSY and _NOT_SUPPORTED keep
@@ -43,6 +46,17 @@ struct control_ops {
 	bool (*eject_disc)(void *machine, int drive, bool force, GError **error);
 	/* Calls add(opaque, name, value) for every counter. */
 	void (*statistics)(void *machine, void (*add)(void *opaque, const char *name, uint64_t value), void *opaque);
+	/* For every CD drive; path "": nothing is in it. */
+	void (*discs)(void *machine, void (*add)(void *opaque, int drive, const char *path), void *opaque);
+	/* Whether the guest hears what the host records, and whether its network's cable is plugged in. */
+	bool (*microphone)(void *machine);
+	bool (*set_microphone)(void *machine, bool allowed, GError **error);
+	bool (*link)(void *machine);
+	bool (*set_link)(void *machine, bool up, GError **error);
+	/* The host's ports that are open, as nat_forward_parse() takes them. */
+	void (*forwards)(void *machine, void (*add)(void *opaque, const char *forward), void *opaque);
+	/* Opens or closes one. */
+	void (*forward)(void *machine, const char *forward, bool add, control_done done, void *opaque);
 };
 
 struct control_options {
@@ -73,6 +87,7 @@ void control_leds_changed(struct control *control);
 void control_mode_changed(struct control *control);
 /* path: "" after ejecting. */
 void control_disc_changed(struct control *control, int drive, const char *path);
+void control_forwards_changed(struct control *control);
 /* Something went wrong that did not stop the guest. */
 void control_error(struct control *control, const char *message);
 /* fraction: 0 to 1 of a long operation */

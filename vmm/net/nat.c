@@ -256,67 +256,6 @@ struct network *nat_new(struct vm *vm, const struct nat_options *options, GError
 
 /* --- Forwarded ports --- */
 
-static bool parse_port(const char *text, uint16_t *port)
-{
-	guint64 value;
-
-	if (!g_ascii_string_to_unsigned(text, 10, 1, UINT16_MAX, &value, NULL))
-		return false;
-	*port = (uint16_t)value;
-	return true;
-}
-
-/* "address:port" or "port"; IPv6 addresses stand in brackets. */
-static bool parse_end(const char *text, char **host, uint16_t *port)
-{
-	g_autofree char *address = NULL;
-	const char *colon = strrchr(text, ':');
-	struct in6_addr parsed;
-
-	if (!colon)
-		return parse_port(text, port);
-	address = text[0] == '[' && colon > text + 1 && colon[-1] == ']' ?
-		g_strndup(text + 1, (gsize)(colon - text - 2)) : g_strndup(text, (gsize)(colon - text));
-	if (!*address)
-		return parse_port(colon + 1, port);
-	if (inet_pton(AF_INET, address, &parsed) != 1 && inet_pton(AF_INET6, address, &parsed) != 1)
-		return false;
-	*host = g_steal_pointer(&address);
-	return parse_port(colon + 1, port);
-}
-
-/* What is left out is an IPv4 address: what a guest's IPv6 address will be, nobody knows. */
-static bool is_ipv6(const char *address)
-{
-	return address && strchr(address, ':');
-}
-
-struct nat_forward *nat_forward_parse(const char *text, GError **error)
-{
-	struct nat_forward *forward = g_new0(struct nat_forward, 1);
-	const char *rest = text + 4, *dash = strlen(text) > 4 ? strchr(rest, '-') : NULL;
-	g_autofree char *host = dash ? g_strndup(rest, (gsize)(dash - rest)) : NULL;
-
-	forward->udp = g_str_has_prefix(text, "udp:");
-	if (dash && (forward->udp || g_str_has_prefix(text, "tcp:")) &&
-	    parse_end(host, &forward->host_address, &forward->host_port) &&
-	    parse_end(dash + 1, &forward->guest_address, &forward->guest_port) &&
-	    is_ipv6(forward->host_address) == is_ipv6(forward->guest_address))
-		return forward;
-	g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "\"%s\" is no port forward. Write "
-		    "tcp:HOSTPORT-GUESTPORT, or tcp:ADDRESS:HOSTPORT-ADDRESS:GUESTPORT, or udp: in the place of tcp:",
-		    text);
-	nat_forward_free(forward);
-	return NULL;
-}
-
-void nat_forward_free(struct nat_forward *forward)
-{
-	g_free(forward->host_address);
-	g_free(forward->guest_address);
-	g_free(forward);
-}
-
 struct forward_call {
 	struct vm *vm;
 	bool add, udp;
@@ -371,7 +310,7 @@ void nat_forward(struct vm *vm, struct network *network, const struct nat_forwar
 	struct forward_call *call = g_new0(struct forward_call, 1);
 
 	*call = (struct forward_call){ .vm = vm, .add = add, .udp = forward->udp, .done = done, .opaque = opaque };
-	if (is_ipv6(forward->host_address)) {
+	if (nat_forward_is_ipv6(forward)) {
 		call->length = sizeof call->host.in6;
 		call->host.in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(forward->host_port),
 			.sin6_addr = address6(forward->host_address) };
@@ -381,9 +320,9 @@ void nat_forward(struct vm *vm, struct network *network, const struct nat_forwar
 	} else {
 		call->length = sizeof call->host.in;
 		call->host.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(forward->host_port),
-			.sin_addr = address(forward->host_address ? forward->host_address : "127.0.0.1") };
+			.sin_addr = address(forward->host_address ? forward->host_address : NAT_HOST_ADDRESS) };
 		call->guest.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(forward->guest_port),
-			.sin_addr = address(forward->guest_address ? forward->guest_address : "10.0.2.15") };
+			.sin_addr = address(forward->guest_address ? forward->guest_address : NAT_GUEST_ADDRESS) };
 	}
 	network_call(network, carry_out_forward, call);
 }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "forward.h"
 #include "network.h"
 
 struct nat_options {
@@ -17,23 +18,7 @@ struct nat_options {
 	const char *boot_file;  /* name in it that DHCP offers, or NULL */
 };
 
-/* A port of the host at which connections to the guest arrive. */
-struct nat_forward {
-	bool udp;
-	char *host_address; /* numeric; NULL: 127.0.0.1 */
-	uint16_t host_port;
-	char *guest_address; /* numeric; NULL: the first that DHCP gives */
-	uint16_t guest_port;
-};
-
 struct network *nat_new(struct vm *vm, const struct nat_options *options, GError **error);
-
-/*
- * "tcp:127.0.0.1:2222-10.0.2.15:22", "udp:[::1]:53-[fec0::15]:53"; both IPv4 addresses may be left out: "tcp:2222-22". NULL with
- * an error.
- */
-struct nat_forward *nat_forward_parse(const char *text, GError **error);
-void nat_forward_free(struct nat_forward *forward);
 
 /*
  * With vm->lock, soon: opens or closes the host's port. done comes on the I/O thread with vm->lock, with an error if
