@@ -130,8 +130,7 @@ gboolean oriel_machine_edit(OrielMachine *self, OrielMachineEdit edit, gpointer 
 
 	if (!config)
 		return FALSE;
-	edit(config, data);
-	ok = machine_config_save(config, error);
+	ok = edit(config, data, error) && machine_config_save(config, error);
 	machine_config_free(config);
 	if (ok)
 		load_config(self);

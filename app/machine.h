@@ -61,9 +61,9 @@ gboolean oriel_machine_is_idle(OrielMachine *machine);
 
 /*
  * Reads machine.conf anew, lets edit() change it, and saves it: what others wrote in the meantime stays. The error says
- * what is wrong; the file is unchanged then.
+ * what is wrong, edit() by returning FALSE also; the file is unchanged then.
  */
-typedef void (*OrielMachineEdit)(struct machine_config *config, gpointer data);
+typedef gboolean (*OrielMachineEdit)(struct machine_config *config, gpointer data, GError **error);
 gboolean oriel_machine_edit(OrielMachine *machine, OrielMachineEdit edit, gpointer data, GError **error);
 
 /* Done when the machine answers, or when its process has ended; the error has that process's own words. */
@@ -77,6 +77,9 @@ gboolean oriel_machine_start_finish(OrielMachine *machine, GAsyncResult *result,
 void oriel_machine_call_async(OrielMachine *machine, const char *method, GVariant *parameters,
 			      GAsyncReadyCallback callback, gpointer data);
 GVariant *oriel_machine_call_finish(OrielMachine *machine, GAsyncResult *result, GError **error);
+
+/* All properties of a live machine's interface, as (a{sv}); finish with oriel_machine_call_finish(). */
+void oriel_machine_get_properties_async(OrielMachine *machine, GAsyncReadyCallback callback, gpointer data);
 
 /* What it costs while it is live, as far as oriel_machine_update_figures() has asked; never NULL. */
 OrielFigures *oriel_machine_get_figures(OrielMachine *machine);

@@ -4,6 +4,7 @@
 
 #include "machine_dialogs.h"
 #include "new_machine.h"
+#include "settings.h"
 
 /* Errors of calls and starts go where the user looks. */
 
@@ -224,6 +225,7 @@ static const struct machine_action {
 	{ "power-button", is_running, press_power_button, .accelerators = { "<Primary>b" } },
 	{ "reset", can_reset, reset_machine, .accelerators = { "<Primary>r" } },
 	{ "force-off", can_reset, force_off, .accelerators = { "<Primary>k" } },
+	{ "settings", can_rename, oriel_settings_show, TRUE, { "<Primary>comma", "<Alt>Return" } },
 	{ "clone", can_clone, oriel_machine_dialog_clone, TRUE, { "<Primary>d" } },
 	{ "rename", can_rename, oriel_machine_dialog_rename, TRUE, { "F2" } },
 	{ "open-folder", any_machine, oriel_machine_actions_open_folder, TRUE },

@@ -35,6 +35,8 @@ static void oriel_machine_client_dispose(GObject *object)
 static void oriel_machine_client_class_init(OrielMachineClientClass *class)
 {
 	G_OBJECT_CLASS(class)->dispose = oriel_machine_client_dispose;
+	/* The one error that callers answer by something else than showing it. */
+	g_dbus_error_register_error(G_IO_ERROR, G_IO_ERROR_BUSY, "io.github.oriel.Error.Busy");
 	signals[SIGNAL_TOLD] = g_signal_new("told", ORIEL_TYPE_MACHINE_CLIENT, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
 					    G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_VARIANT);
 	signals[SIGNAL_CLOSED] = g_signal_new("closed", ORIEL_TYPE_MACHINE_CLIENT, G_SIGNAL_RUN_LAST, 0, NULL, NULL,

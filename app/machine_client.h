@@ -28,7 +28,7 @@ OrielMachineClient *oriel_machine_client_new_finish(GAsyncResult *result, GError
 
 /*
  * Calls a method of io.github.oriel.Machine and waits for its answer, for as long as it takes. Takes parameters if
- * floating. The error has the machine's own words.
+ * floating. The error has the machine's own words; G_IO_ERROR_BUSY is what it was for the machine.
  */
 GVariant *oriel_machine_client_call(OrielMachineClient *client, const char *method, GVariant *parameters,
 				    GError **error);

@@ -65,10 +65,9 @@ static void ask_name(OrielWindow *window, OrielMachine *machine, const char *tit
 
 /* Rename */
 
-static void set_name(struct machine_config *config, gpointer name)
+static gboolean set_name(struct machine_config *config, gpointer name, GError **error)
 {
-	g_free(config->name);
-	config->name = g_strdup(name);
+	return machine_config_set(config, "machine", "name", name, error);
 }
 
 static void rename_machine(OrielWindow *window, OrielMachine *machine, const char *name)

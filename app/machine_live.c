@@ -17,6 +17,12 @@ static void call_answered(GObject *source, GAsyncResult *result, gpointer data)
 		g_task_return_error(task, error);
 }
 
+static void fail_not_running(OrielMachine *self, GTask *task)
+{
+	g_task_return_new_error(task, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, _("“%s” is not running."), self->name);
+	g_object_unref(task);
+}
+
 void oriel_machine_call_async(OrielMachine *self, const char *method, GVariant *parameters,
 			      GAsyncReadyCallback callback, gpointer data)
 {
@@ -28,8 +34,17 @@ void oriel_machine_call_async(OrielMachine *self, const char *method, GVariant *
 	}
 	if (parameters)
 		g_variant_unref(g_variant_ref_sink(parameters));
-	g_task_return_new_error(task, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, _("“%s” is not running."), self->name);
-	g_object_unref(task);
+	fail_not_running(self, task);
+}
+
+void oriel_machine_get_properties_async(OrielMachine *self, GAsyncReadyCallback callback, gpointer data)
+{
+	GTask *task = g_task_new(self, NULL, callback, data);
+
+	if (self->client)
+		oriel_machine_client_get_all_async(self->client, NULL, call_answered, task);
+	else
+		fail_not_running(self, task);
 }
 
 GVariant *oriel_machine_call_finish(OrielMachine *self, GAsyncResult *result, GError **error)

@@ -90,9 +90,8 @@ struct machine_config *oriel_store_load(const char *name, GError **error)
 }
 
 /* If it takes no room yet, the file is a hole. */
-static gboolean create_disk(const char *folder, guint64 size, gboolean preallocate, GError **error)
+static gboolean create_disk(const char *path, guint64 size, gboolean preallocate, GError **error)
 {
-	g_autofree char *path = g_build_filename(folder, DISK, NULL);
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	gboolean ok;
 
@@ -102,11 +101,21 @@ static gboolean create_disk(const char *folder, guint64 size, gboolean prealloca
 	if (!ok)
 		fail_errno(error, errno, _("Cannot give its size to the disk %s: %s"), path);
 	close(fd);
+	if (!ok)
+		g_unlink(path);
 	return ok;
 }
 
-static gboolean create_configuration(const char *folder, const struct oriel_machine_description *description,
-				     GError **error)
+/* As machine.conf has it: in the machine's folder, or elsewhere. */
+static char *disk_path(const struct oriel_machine_description *description, const char *id)
+{
+	g_autofree char *name = g_strconcat(id, ".img", NULL);
+
+	return description->disk_folder ? g_build_filename(description->disk_folder, name, NULL) : g_strdup(DISK);
+}
+
+static gboolean create_configuration(const char *folder, const char *id,
+				     const struct oriel_machine_description *description, GError **error)
 {
 	g_autofree char *path = g_build_filename(folder, CONFIGURATION, NULL);
 	struct machine_config *config;
@@ -130,7 +139,8 @@ static gboolean create_configuration(const char *folder, const struct oriel_mach
 		config->boot = CONFIG_BOOT_CD_FIRST;
 	if (description->disk_size) {
 		config->has_disk[0] = true;
-		config->disks[0] = (struct config_disk){ .kind = CONFIG_DISK, .path = g_strdup(DISK), .ssd = true };
+		config->disks[0] = (struct config_disk){ .kind = CONFIG_DISK, .path = disk_path(description, id),
+							   .ssd = true };
 	}
 	for (guint i = 0; description->disks && description->disks[i]; i++) {
 		guint port = i ? i + 1 : 0; /* the CD drive is at port 1 */
@@ -207,15 +217,22 @@ static gboolean move_disks(const char *building, const char *const *disks, gbool
 static gboolean create_in(const char *building, const char *folder, const char *id,
 			  const struct oriel_machine_description *description, GError **error)
 {
-	if (!create_configuration(building, description, error) ||
+	g_autofree char *relative = disk_path(description, id);
+	g_autofree char *disk = g_canonicalize_filename(relative, building);
+	int code;
+
+	if (!create_configuration(building, id, description, error) ||
 	    !move_disks(building, description->disks, FALSE, error) ||
-	    (description->disk_size && !create_disk(building, description->disk_size, description->preallocate, error)))
+	    (description->disk_size && !create_disk(disk, description->disk_size, description->preallocate, error)))
 		return FALSE;
 	if (renameat2(AT_FDCWD, building, AT_FDCWD, folder, RENAME_NOREPLACE) == 0)
 		return TRUE;
-	if (errno == EEXIST)
+	code = errno;
+	if (description->disk_size)
+		g_unlink(disk);
+	if (code == EEXIST)
 		return fail_exists(id, error);
-	return fail_errno(error, errno, _("Cannot make the folder %s: %s"), folder);
+	return fail_errno(error, code, _("Cannot make the folder %s: %s"), folder);
 }
 
 gboolean oriel_store_create(const struct oriel_machine_description *description, GError **error)

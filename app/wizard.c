@@ -2,6 +2,7 @@
 
 #include <glib/gi18n.h>
 
+#include "file_choice.h"
 #include "import.h"
 #include "machine_actions.h"
 #include "machine_store.h"
@@ -138,39 +139,16 @@ static void take_file(OrielWizard *self, const char *path)
 				    g_object_ref(self));
 }
 
-static void file_chosen(GtkNativeDialog *dialog, int response, gpointer data)
+static void file_chosen(GtkWindow *wizard, const char *path)
 {
-	OrielWizard *self = data;
-	g_autofree char *path = gtk_file_chooser_get_filename(GTK_FILE_CHOOSER(dialog));
-
-	if (response == GTK_RESPONSE_ACCEPT && path)
-		take_file(self, path);
-	g_object_unref(dialog);
-}
-
-static void choose_file(OrielWizard *self, const char *title, const char *name, const char *const *patterns)
-{
-	GtkFileChooserNative *dialog = gtk_file_chooser_native_new(title, GTK_WINDOW(self), GTK_FILE_CHOOSER_ACTION_OPEN,
-								   _("_Open"), _("_Cancel"));
-	GtkFileFilter *filter = gtk_file_filter_new(), *all = gtk_file_filter_new();
-
-	gtk_file_filter_set_name(filter, name);
-	for (; *patterns; patterns++)
-		gtk_file_filter_add_pattern(filter, *patterns);
-	gtk_file_filter_set_name(all, _("All files"));
-	gtk_file_filter_add_pattern(all, "*");
-	gtk_file_chooser_add_filter(GTK_FILE_CHOOSER(dialog), filter);
-	gtk_file_chooser_add_filter(GTK_FILE_CHOOSER(dialog), all);
-	gtk_native_dialog_set_modal(GTK_NATIVE_DIALOG(dialog), TRUE);
-	g_signal_connect_object(dialog, "response", G_CALLBACK(file_chosen), self, 0);
-	gtk_native_dialog_show(GTK_NATIVE_DIALOG(dialog));
+	take_file(ORIEL_WIZARD(wizard), path);
 }
 
 static void choose_disc(OrielWizard *self)
 {
 	static const char *const patterns[] = { "*.[iI][sS][oO]", NULL };
 
-	choose_file(self, _("Choose an Installer"), _("Disc images (*.iso)"), patterns);
+	oriel_choose_file(GTK_WINDOW(self), _("Choose an Installer"), _("Disc images (*.iso)"), patterns, file_chosen);
 }
 
 static void choose_disk(OrielWizard *self)
@@ -179,7 +157,8 @@ static void choose_disk(OrielWizard *self)
 						"*.[vV][hH][dD][xX]", "*.[oO][vV][aA]", "*.[oO][vV][fF]", "*.qcow2",
 						"*.img", "*.raw", NULL };
 
-	choose_file(self, _("Choose a Disk Image"), _("Disk images and appliances"), patterns);
+	oriel_choose_file(GTK_WINDOW(self), _("Choose a Disk Image"), _("Disk images and appliances"), patterns,
+			  file_chosen);
 }
 
 static void take_test_disc(OrielWizard *self)
@@ -298,7 +277,7 @@ static void progressed(double fraction, gpointer data)
 /* A description with memory of its own, for another thread. */
 struct creation {
 	struct oriel_machine_description description;
-	char *id, *name, *system, *iso;
+	char *id, *name, *system, *iso, *disk_folder;
 };
 
 static void free_creation(gpointer data)
@@ -309,6 +288,7 @@ static void free_creation(gpointer data)
 	g_free(creation->name);
 	g_free(creation->system);
 	g_free(creation->iso);
+	g_free(creation->disk_folder);
 	g_free(creation);
 }
 
@@ -347,13 +327,14 @@ static void create_machine(OrielWizard *self)
 	oriel_wizard_machine_get(self->machine, &choice);
 	creation->name = choice.name;
 	creation->system = g_strdup(choice.system);
+	creation->disk_folder = g_strdup(choice.disk_folder);
 	creation->id = oriel_store_free_id(choice.name);
 	creation->iso = self->media ? g_strdup(oriel_media_get_info(self->media)->path) : NULL;
 	/* The disk first: as long as nothing is on it the firmware goes on to the disc, and no longer. */
 	creation->description = (struct oriel_machine_description){
 		.id = creation->id, .name = creation->name, .system = creation->system, .iso = creation->iso,
-		.disk_size = choice.disk, .preallocate = choice.preallocate, .memory = choice.memory,
-		.cpus = choice.cpus,
+		.disk_size = choice.disk, .disk_folder = creation->disk_folder,
+		.preallocate = choice.preallocate, .memory = choice.memory, .cpus = choice.cpus,
 	};
 	if (self->import) {
 		oriel_import_machine_async(self->import, creation->name, &creation->description,
@@ -459,8 +440,7 @@ static void build(OrielWizard *self)
 	gtk_widget_show_all(GTK_WIDGET(content));
 }
 
-/* The systems are read once; they are the window's. */
-static OrielSystems *systems_of(OrielWindow *window)
+OrielSystems *oriel_window_get_systems(OrielWindow *window)
 {
 	OrielSystems *systems = g_object_get_data(G_OBJECT(window), "systems");
 
@@ -499,7 +479,7 @@ void oriel_wizard_show(OrielWindow *window, const char *path)
 	struct opening *opening = g_new(struct opening, 1);
 
 	self->window = window;
-	self->systems = g_object_ref(systems_of(window));
+	self->systems = g_object_ref(oriel_window_get_systems(window));
 	build(self);
 	*opening = (struct opening){ g_object_ref(self), g_strdup(path) };
 	oriel_systems_load_async(self->systems, begin_work(self, _("One moment…")), systems_loaded, opening);

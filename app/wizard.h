@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "system.h"
 #include "window.h"
 
 G_BEGIN_DECLS
@@ -16,5 +17,8 @@ G_DECLARE_FINAL_TYPE(OrielWizard, oriel_wizard, ORIEL, WIZARD, GtkDialog)
  * it if the user wants that.
  */
 void oriel_wizard_show(OrielWindow *window, const char *path);
+
+/* The systems that the window's dialogs share, loaded or not. */
+OrielSystems *oriel_window_get_systems(OrielWindow *window);
 
 G_END_DECLS

@@ -28,6 +28,7 @@ struct oriel_wizard_choice {
 	const char *system; /* its id, NULL if nobody said which */
 	guint cpus;
 	guint64 memory, disk; /* bytes; no disk: 0 */
+	const char *disk_folder; /* for the disk, valid until the next change; NULL: the machine's */
 	gboolean preallocate, start;
 };
 

@@ -405,6 +405,55 @@ void application_set_text(struct application *application, const char *role, con
 	accessible_free(thing);
 }
 
+#define VALUE "org.a11y.atspi.Value"
+#define PROPERTIES "org.freedesktop.DBus.Properties"
+
+void application_set_value(struct application *application, const char *role, const char *name, double value)
+{
+	struct accessible *thing = application_find(application, role, name);
+	g_autoptr(GVariant) reply = call(application, thing, PROPERTIES, "Set",
+					 g_variant_new("(ssv)", VALUE, "CurrentValue", g_variant_new_double(value)), "()");
+
+	g_assert_nonnull(reply);
+	accessible_free(thing);
+}
+
+double application_get_value(struct application *application, const char *role, const char *name)
+{
+	struct accessible *thing = application_find(application, role, name);
+	g_autoptr(GVariant) reply = call(application, thing, PROPERTIES, "Get",
+					 g_variant_new("(ss)", VALUE, "CurrentValue"), "(v)");
+	g_autoptr(GVariant) value = NULL;
+
+	g_assert_nonnull(reply);
+	g_variant_get(reply, "(v)", &value);
+	accessible_free(thing);
+	return g_variant_get_double(value);
+}
+
+void application_choose(struct application *application, const char *name, int item)
+{
+	struct accessible *thing = application_find(application, "combo box", name);
+	g_autoptr(GVariant) reply = call(application, thing, "org.a11y.atspi.Selection", "SelectChild",
+					 g_variant_new("(i)", item), "(b)");
+
+	expect_done(reply, "choose from", name);
+	accessible_free(thing);
+}
+
+char *application_get_text(struct application *application, const char *role, const char *name)
+{
+	struct accessible *thing = application_find(application, role, name);
+	g_autoptr(GVariant) reply = call(application, thing, "org.a11y.atspi.Text", "GetText",
+					 g_variant_new("(ii)", 0, -1), "(s)");
+	char *text;
+
+	g_assert_nonnull(reply);
+	g_variant_get(reply, "(s)", &text);
+	accessible_free(thing);
+	return text;
+}
+
 /* Keys */
 
 void application_focus(struct application *application)
@@ -426,6 +475,14 @@ void application_picture(struct application *application, const char *name)
 	/* Nothing tells when a window has drawn itself. */
 	g_usleep(G_USEC_PER_SEC / 3);
 	desktop_picture(application->desktop, application->window, name);
+}
+
+void application_picture_of(struct application *application, const char *title, const char *name)
+{
+	if (!g_getenv("GUI_TEST_PICTURES"))
+		return;
+	g_usleep(G_USEC_PER_SEC / 3);
+	desktop_picture(application->desktop, desktop_find(application->desktop, title), name);
 }
 
 void application_command(struct application *application, const char *first, ...)

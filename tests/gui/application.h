@@ -68,6 +68,16 @@ void application_select(struct application *application, const char *role, const
 /* The text of an entry. */
 void application_set_text(struct application *application, const char *role, const char *name, const char *text);
 
+/* The value of a scale or a spin button. */
+void application_set_value(struct application *application, const char *role, const char *name, double value);
+double application_get_value(struct application *application, const char *role, const char *name);
+/* Makes the item of that number (from 0) the chosen one of a combo box. */
+void application_choose(struct application *application, const char *name, int item);
+/* What an entry has. Free with g_free(). */
+char *application_get_text(struct application *application, const char *role, const char *name);
+/* A picture of another window, whose title starts with that text. */
+void application_picture_of(struct application *application, const char *title, const char *name);
+
 /* Keys go to whatever has the focus; the window gets it at first. */
 void application_focus(struct application *application);
 void application_type(struct application *application, const char *text);

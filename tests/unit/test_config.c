@@ -478,7 +478,7 @@ static void test_values(struct folder *folder, gconstpointer unused)
 	g_assert_cmpstr(config->notes, ==, "two\nlines, \\ and\ta tab");
 	machine_config_free(config);
 	text = read_file(folder);
-	g_assert_nonnull(strstr(text, "# mine\n[machine]\n"));
+	g_assert_nonnull(strstr(text, "# mine\n"));
 	g_assert_nonnull(strstr(text, "colour=red\n"));
 }
 

@@ -1,0 +1,13 @@
+/*
+ * The settings of a machine, running or not.
+ */
+#pragma once
+
+#include "window.h"
+
+G_BEGIN_DECLS
+
+/* Opens the machine's dialog, or brings it to the front. It goes away with the machine or with the window. */
+void oriel_settings_show(OrielWindow *window, OrielMachine *machine);
+
+G_END_DECLS
