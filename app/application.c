@@ -6,6 +6,7 @@
 #include "machine_actions.h"
 #include "machine_list.h"
 #include "new_machine.h"
+#include "settings.h"
 #include "window.h"
 
 struct _OrielApplication {
@@ -104,9 +105,11 @@ static void oriel_application_open(GApplication *application, GFile **files, int
 /* Quitting destroys no windows. */
 static void oriel_application_shutdown(GApplication *application)
 {
-	for (GList *window = gtk_application_get_windows(GTK_APPLICATION(application)); window; window = window->next)
+	for (GList *window = gtk_application_get_windows(GTK_APPLICATION(application)); window; window = window->next) {
+		oriel_settings_save_last(window->data);
 		if (ORIEL_IS_WINDOW(window->data))
 			oriel_window_remember(window->data);
+	}
 	G_APPLICATION_CLASS(oriel_application_parent_class)->shutdown(application);
 }
 

@@ -318,13 +318,20 @@ static void oriel_settings_response(GtkDialog *dialog, int response)
 	gtk_widget_destroy(GTK_WIDGET(dialog));
 }
 
+void oriel_settings_save_last(GtkWindow *window)
+{
+	if (!ORIEL_IS_SETTINGS(window))
+		return;
+	for (guint i = 0; i < ORIEL_SETTINGS(window)->fields->len; i++)
+		settings_field_flush(ORIEL_SETTINGS(window)->fields->pdata[i]);
+}
+
 static void oriel_settings_dispose(GObject *object)
 {
 	OrielSettings *self = ORIEL_SETTINGS(object);
 
 	if (self->window) {
-		for (guint i = 0; i < self->fields->len; i++)
-			settings_field_flush(self->fields->pdata[i]);
+		oriel_settings_save_last(GTK_WINDOW(self));
 		g_object_set_data(G_OBJECT(self->machine), DIALOG, NULL);
 	}
 	self->window = NULL;

@@ -286,16 +286,6 @@ static struct row *new_row(struct discs *discs, guint port)
 	return row;
 }
 
-static char *list_drives(const struct machine_config *config)
-{
-	GString *list = g_string_new(NULL);
-
-	for (guint port = 0; port < CONFIG_DISKS; port++)
-		if (config->has_disk[port] && config->disks[port].kind == CONFIG_CD)
-			g_string_append_printf(list, "%u ", port);
-	return g_string_free(list, FALSE);
-}
-
 static void rebuild(struct discs *discs, const struct machine_config *config)
 {
 	g_ptr_array_set_size(discs->rows, 0);
@@ -372,7 +362,7 @@ static void follow_machine(struct discs *discs, gboolean new_rows)
 static void update_discs(OrielSettings *settings, gpointer data)
 {
 	const struct machine_config *config = oriel_settings_get_config(settings);
-	g_autofree char *list = list_drives(config);
+	g_autofree char *list = settings_list_drives(config, CONFIG_CD, FALSE);
 	struct discs *discs = data;
 	gboolean changed = g_strcmp0(list, discs->listed) != 0;
 

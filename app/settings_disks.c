@@ -263,16 +263,6 @@ static struct row *new_row(OrielSettings *settings, guint port)
 
 /* --- The page --- */
 
-static char *list_disks(const struct machine_config *config)
-{
-	GString *list = g_string_new(NULL);
-
-	for (guint port = 0; port < CONFIG_DISKS; port++)
-		if (config->has_disk[port] && config->disks[port].kind == CONFIG_DISK)
-			g_string_append_printf(list, "%u %s\n", port, config->disks[port].path);
-	return g_string_free(list, FALSE);
-}
-
 static void rebuild(struct disks *disks, const struct machine_config *config)
 {
 	g_ptr_array_set_size(disks->rows, 0);
@@ -291,7 +281,7 @@ static void rebuild(struct disks *disks, const struct machine_config *config)
 static void update_disks(OrielSettings *settings, gpointer data)
 {
 	const struct machine_config *config = oriel_settings_get_config(settings);
-	g_autofree char *list = list_disks(config);
+	g_autofree char *list = settings_list_drives(config, CONFIG_DISK, TRUE);
 	gboolean room = settings_free_port(config) >= 0;
 	struct disks *disks = data;
 

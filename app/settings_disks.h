@@ -18,6 +18,8 @@ void settings_disk_ask_size(OrielSettings *settings, const char *name, guint64 s
 
 /* The port of the AHCI controller that takes the next drive; -1: all are taken. */
 int settings_free_port(const struct machine_config *config);
+/* A text that changes with the drives of a kind, and their paths if these matter. Free with g_free(). */
+char *settings_list_drives(const struct machine_config *config, enum config_disk_kind kind, gboolean paths);
 /* Attaches a drive: its path is as machine.conf shall have it, or NULL for an empty CD drive. */
 gboolean settings_attach(OrielSettings *settings, enum config_disk_kind kind, const char *path,
 			 enum config_format format);

@@ -19,6 +19,16 @@ int settings_free_port(const struct machine_config *config)
 	return -1;
 }
 
+char *settings_list_drives(const struct machine_config *config, enum config_disk_kind kind, gboolean paths)
+{
+	GString *list = g_string_new(NULL);
+
+	for (guint port = 0; port < CONFIG_DISKS; port++)
+		if (config->has_disk[port] && config->disks[port].kind == kind)
+			g_string_append_printf(list, "%u %s\n", port, paths ? config->disks[port].path : "");
+	return g_string_free(list, FALSE);
+}
+
 static gboolean attach(struct machine_config *config, gpointer data, GError **error)
 {
 	const struct change *change = data;

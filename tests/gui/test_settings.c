@@ -131,8 +131,11 @@ static void test_values(gconstpointer session)
 	g_assert_cmpstr(colour, ==, "blue");
 	g_assert_cmpstr(future, ==, "1");
 	show_page(app, "Activity", "settings-activity");
-	close_settings(app);
+	/* What was entered last is not lost. */
+	application_select(app, PAGE, "General");
+	application_set_text(app, ENTRY, "Notes", "the last word");
 	application_quit(app);
+	expect_value(app, "alpha", "machine", "notes", "the last word");
 	application_free(app);
 }
 

@@ -511,6 +511,36 @@ static void test_free_id(struct fixture *f, gconstpointer unused)
 	g_assert_cmpuint(strlen(id), <=, 100);
 }
 
+/* A disk may be elsewhere; nothing is left there either if the machine cannot be made. */
+static void test_place(struct fixture *f, gconstpointer unused)
+{
+	g_autofree char *place = g_dir_make_tmp("oriel-place-XXXXXX", NULL);
+	g_autofree char *disk = g_build_filename(place, "one.img", NULL);
+	struct oriel_machine_description description = { .name = "one", .disk_size = MIB, .disk_folder = place };
+	struct machine_config *config;
+	g_autoptr(GError) error = NULL;
+	GStatBuf status;
+
+	(void)f;
+	(void)unused;
+	g_assert_true(oriel_store_create(&description, &error));
+	g_assert_no_error(error);
+	config = oriel_store_load("one", &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(config->disks[0].path, ==, disk);
+	machine_config_free(config);
+	g_assert_cmpint(g_stat(disk, &status), ==, 0);
+	g_assert_cmpint(status.st_size, ==, MIB);
+	g_assert_false(oriel_store_create(&description, &error));
+	g_clear_error(&error);
+	g_assert_cmpint(g_unlink(disk), ==, 0);
+	description.name = "two";
+	description.disk_size = (guint64)1 << 62; /* more than any file can have */
+	g_assert_false(oriel_store_create(&description, &error));
+	g_assert_nonnull(error);
+	g_assert_cmpint(g_rmdir(place), ==, 0);
+}
+
 #define ADD(name, data, function) \
 	g_test_add("/store/" name, struct fixture, data, set_up, function, tear_down)
 
@@ -533,6 +563,7 @@ int main(int argc, char **argv)
 	ADD("clone", NULL, test_clone);
 	ADD("clone-fails", NULL, test_clone_fails);
 	ADD("free-id", NULL, test_free_id);
+	ADD("place", NULL, test_place);
 	status = g_test_run();
 	g_rmdir(folder);
 	return status;

@@ -107,28 +107,28 @@ static bool do_eject_disc(struct control *control, GVariant *parameters, GError 
 
 static void tell_properties(struct control *control, const char *const *names);
 
-static bool do_set_microphone(struct control *control, GVariant *parameters, GError **error)
+/* Sets what the property of that name says. */
+static bool set_property(struct control *control, GVariant *parameters, const char *name,
+			 bool (*set)(void *machine, bool value, GError **error), GError **error)
 {
-	static const char *const names[] = { "Microphone", NULL };
-	gboolean allowed;
+	const char *const names[] = { name, NULL };
+	gboolean value;
 
-	g_variant_get(parameters, "(b)", &allowed);
-	if (!control->ops->set_microphone(control->machine, allowed, error))
+	g_variant_get(parameters, "(b)", &value);
+	if (!set(control->machine, value, error))
 		return false;
 	tell_properties(control, names);
 	return true;
 }
 
+static bool do_set_microphone(struct control *control, GVariant *parameters, GError **error)
+{
+	return set_property(control, parameters, "Microphone", control->ops->set_microphone, error);
+}
+
 static bool do_set_link(struct control *control, GVariant *parameters, GError **error)
 {
-	static const char *const names[] = { "Link", NULL };
-	gboolean up;
-
-	g_variant_get(parameters, "(b)", &up);
-	if (!control->ops->set_link(control->machine, up, error))
-		return false;
-	tell_properties(control, names);
-	return true;
+	return set_property(control, parameters, "Link", control->ops->set_link, error);
 }
 
 static bool valid_event(const struct input_event *event)
