@@ -291,8 +291,7 @@ const struct oriel_import_info *oriel_import_get_info(OrielImport *self)
 
 struct job {
 	OrielImport *import;
-	GMainContext *context;
-	OrielImportProgress progress;
+	OrielProgress progress;
 	gpointer progress_data;
 	char *folder;
 	char *name;
@@ -304,7 +303,6 @@ static void free_job(gpointer data)
 {
 	struct job *job = data;
 
-	g_main_context_unref(job->context);
 	g_free(job->folder);
 	g_free(job->name);
 	g_free((char *)job->description.id);
@@ -313,42 +311,16 @@ static void free_job(gpointer data)
 	g_free(job);
 }
 
-struct report {
-	GTask *task; /* keeps the job */
-	double fraction;
-};
-
-static gboolean deliver(gpointer data)
-{
-	struct report *report = data;
-	struct job *job = g_task_get_task_data(report->task);
-
-	if (!g_task_get_completed(report->task))
-		job->progress(report->fraction, job->progress_data);
-	return G_SOURCE_REMOVE;
-}
-
-static void free_report(gpointer data)
-{
-	g_object_unref(((struct report *)data)->task);
-	g_free(data);
-}
-
 static void progressed(double fraction, gpointer data)
 {
 	GTask *task = data;
 	struct job *job = g_task_get_task_data(task);
-	struct report *report;
 	guint64 all = 0;
 
-	if (!job->progress)
-		return;
 	for (guint i = 0; i < job->import->info.disk_count; i++)
 		all += job->import->info.disks[i].size;
-	report = g_new(struct report, 1);
-	report->task = g_object_ref(task);
-	report->fraction = ((double)job->done + fraction * (double)job->current) / (double)all;
-	g_main_context_invoke_full(job->context, G_PRIORITY_DEFAULT, deliver, report, free_report);
+	oriel_task_report(task, job->progress, job->progress_data,
+			  ((double)job->done + fraction * (double)job->current) / (double)all);
 }
 
 static char *get_target(const char *folder, guint number)
@@ -424,13 +396,12 @@ static gboolean convert(GTask *task, struct job *job, const char *folder, GError
 	return TRUE;
 }
 
-static GTask *start(OrielImport *self, struct job *job, GCancellable *cancellable, OrielImportProgress progress,
+static GTask *start(OrielImport *self, struct job *job, GCancellable *cancellable, OrielProgress progress,
 		    gpointer progress_data, GAsyncReadyCallback callback, gpointer data)
 {
 	GTask *task = g_task_new(self, cancellable, callback, data);
 
 	job->import = self; /* which the task keeps */
-	job->context = g_main_context_ref_thread_default();
 	job->progress = progress;
 	job->progress_data = progress_data;
 	g_task_set_task_data(task, job, free_job);
@@ -451,7 +422,7 @@ static void convert_in_thread(GTask *task, gpointer self, gpointer data, GCancel
 }
 
 void oriel_import_convert_async(OrielImport *self, const char *folder, GCancellable *cancellable,
-				OrielImportProgress progress, gpointer progress_data, GAsyncReadyCallback callback,
+				OrielProgress progress, gpointer progress_data, GAsyncReadyCallback callback,
 				gpointer data)
 {
 	struct job *job = g_new0(struct job, 1);
@@ -518,7 +489,7 @@ static void machine_in_thread(GTask *task, gpointer self, gpointer data, GCancel
 
 void oriel_import_machine_async(OrielImport *self, const char *name,
 				const struct oriel_machine_description *description, GCancellable *cancellable,
-				OrielImportProgress progress, gpointer progress_data, GAsyncReadyCallback callback,
+				OrielProgress progress, gpointer progress_data, GAsyncReadyCallback callback,
 				gpointer data)
 {
 	struct job *job = g_new0(struct job, 1);

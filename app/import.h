@@ -47,15 +47,12 @@ OrielImport *oriel_import_open_finish(GAsyncResult *result, GError **error);
 /* Lives as long as the import. */
 const struct oriel_import_info *oriel_import_get_info(OrielImport *self);
 
-/* Called on the context in which the conversion was asked for; 0 to 1. */
-typedef void (*OrielImportProgress)(double fraction, gpointer data);
-
 /*
  * Converts the disks to folder/disk.qcow2, disk2.qcow2 ... after a look at the free space. An error and the cancellation
  * leave nothing there.
  */
 void oriel_import_convert_async(OrielImport *self, const char *folder, GCancellable *cancellable,
-				OrielImportProgress progress, gpointer progress_data, GAsyncReadyCallback callback,
+				OrielProgress progress, gpointer progress_data, GAsyncReadyCallback callback,
 				gpointer data);
 gboolean oriel_import_convert_finish(OrielImport *self, GAsyncResult *result, GError **error);
 
@@ -66,7 +63,7 @@ gboolean oriel_import_convert_finish(OrielImport *self, GAsyncResult *result, GE
  */
 void oriel_import_machine_async(OrielImport *self, const char *name,
 				const struct oriel_machine_description *description, GCancellable *cancellable,
-				OrielImportProgress progress, gpointer progress_data, GAsyncReadyCallback callback,
+				OrielProgress progress, gpointer progress_data, GAsyncReadyCallback callback,
 				gpointer data);
 char *oriel_import_machine_finish(OrielImport *self, GAsyncResult *result, GError **error);
 

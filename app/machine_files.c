@@ -87,7 +87,7 @@ gboolean oriel_store_delete(const char *folder, GError **error)
 struct clone {
 	char *folder, *name, *building;
 	guint64 size, done;
-	OrielStoreProgress progress;
+	OrielProgress progress;
 	gpointer progress_data;
 	guint told; /* per mille */
 	GTask *task;
@@ -104,43 +104,16 @@ static void free_clone(gpointer data)
 	g_free(clone);
 }
 
-struct report {
-	GTask *task;
-	double fraction;
-};
-
-static gboolean deliver_report(gpointer data)
-{
-	struct report *report = data;
-	struct clone *clone = g_task_get_task_data(report->task);
-
-	if (!g_task_get_completed(report->task))
-		clone->progress(report->fraction, clone->progress_data);
-	return G_SOURCE_REMOVE;
-}
-
-static void free_report(gpointer data)
-{
-	struct report *report = data;
-
-	g_object_unref(report->task);
-	g_free(report);
-}
-
 static void add_progress(struct clone *clone, guint64 bytes)
 {
-	struct report *report;
 	guint permille;
 
 	clone->done += bytes;
 	permille = clone->size ? (guint)(MIN(clone->done, clone->size) * 1000 / clone->size) : 1000;
-	if (permille == clone->told || !clone->progress)
+	if (permille == clone->told)
 		return;
 	clone->told = permille;
-	report = g_new(struct report, 1);
-	*report = (struct report){ g_object_ref(clone->task), permille / 1000.0 };
-	g_main_context_invoke_full(g_task_get_context(clone->task), G_PRIORITY_DEFAULT, deliver_report, report,
-				   free_report);
+	oriel_task_report(clone->task, clone->progress, clone->progress_data, permille / 1000.0);
 }
 
 /* The kernel copies where it can; some file systems cannot. */
@@ -361,7 +334,7 @@ static void run_clone(GTask *task, gpointer source, gpointer data, GCancellable 
 }
 
 void oriel_store_clone_async(const char *folder, const char *name, GCancellable *cancellable,
-			     OrielStoreProgress progress, gpointer progress_data, GAsyncReadyCallback callback,
+			     OrielProgress progress, gpointer progress_data, GAsyncReadyCallback callback,
 			     gpointer data)
 {
 	g_autoptr(GTask) task = g_task_new(NULL, cancellable, callback, data);

@@ -6,6 +6,7 @@
 #include <gio/gio.h>
 
 #include "../vmm/config/config.h"
+#include "task_progress.h"
 
 G_BEGIN_DECLS
 
@@ -55,12 +56,11 @@ gboolean oriel_store_delete(const char *folder, GError **error);
 /*
  * Copies the machine in folder to a new one that people call by name, with another UUID; holes stay holes, and where the
  * file system can share blocks nothing is copied at all. The copy appears when it is whole; nothing is left behind by an
- * error or the cancellation. progress is called on the caller's context, 0 to 1. oriel_store_clone_finish() returns the
+ * error or the cancellation. progress is called in the caller's context. oriel_store_clone_finish() returns the
  * new machine's folder name.
  */
-typedef void (*OrielStoreProgress)(double fraction, gpointer data);
 void oriel_store_clone_async(const char *folder, const char *name, GCancellable *cancellable,
-			     OrielStoreProgress progress, gpointer progress_data, GAsyncReadyCallback callback,
+			     OrielProgress progress, gpointer progress_data, GAsyncReadyCallback callback,
 			     gpointer data);
 char *oriel_store_clone_finish(GAsyncResult *result, GError **error);
 

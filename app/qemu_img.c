@@ -38,7 +38,7 @@ static GSubprocess *spawn(const char *const *arguments, GError **error)
 }
 
 /* "    (12.34/100%)\r": the last one that is whole. Its text is no message. */
-static void report(GString *output, OrielQemuImgProgress progress, gpointer data)
+static void report(GString *output, OrielProgress progress, gpointer data)
 {
 	const char *start = g_strrstr_len(output->str, (gssize)output->len, "(");
 	const char *end = start ? strchr(start, '/') : NULL;
@@ -49,7 +49,7 @@ static void report(GString *output, OrielQemuImgProgress progress, gpointer data
 	g_string_truncate(output, 0);
 }
 
-static gboolean follow(GSubprocess *process, GString *output, OrielQemuImgProgress progress, gpointer data,
+static gboolean follow(GSubprocess *process, GString *output, OrielProgress progress, gpointer data,
 		       GCancellable *cancellable, GError **error)
 {
 	GInputStream *stream = g_subprocess_get_stdout_pipe(process);
@@ -65,7 +65,7 @@ static gboolean follow(GSubprocess *process, GString *output, OrielQemuImgProgre
 	return size == 0;
 }
 
-char *oriel_qemu_img_run(const char *const *arguments, OrielQemuImgProgress progress, gpointer data,
+char *oriel_qemu_img_run(const char *const *arguments, OrielProgress progress, gpointer data,
 			 GCancellable *cancellable, GError **error)
 {
 	g_autoptr(GSubprocess) process = spawn(arguments, error);

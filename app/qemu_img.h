@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include <gio/gio.h>
+#include "task_progress.h"
 
 G_BEGIN_DECLS
 
@@ -15,13 +15,11 @@ enum {
 	ORIEL_QEMU_IMG_ERROR_FAILED,  /* with its own words */
 };
 
-typedef void (*OrielQemuImgProgress)(double fraction, gpointer data);
-
 /*
  * Runs qemu-img with these arguments (ended by NULL) and returns what it writes. progress gets, in this thread, what -p
  * reports, from 0 to 1. A cancellation kills it, and so does the end of this program.
  */
-char *oriel_qemu_img_run(const char *const *arguments, OrielQemuImgProgress progress, gpointer data,
+char *oriel_qemu_img_run(const char *const *arguments, OrielProgress progress, gpointer data,
 			 GCancellable *cancellable, GError **error);
 
 G_END_DECLS

@@ -12,6 +12,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "../remove_tree.h"
+
 /*
  * The last one is for the environment of every process: the kernel saves the registers that SSE knows, no others, but a
  * host whose KVM cannot hide XSAVE, AVX and AVX-512 shows them to programs, whose memcpy() would lose what it has in its
@@ -22,19 +24,6 @@
 	"clearcpuid=smap,smep,cx16,umip,popcnt,invpcid,erms,fsrm,rdpid,rdrand,rdseed,serialize,clflushopt,clwb,rdtscp " \
 	"GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX,-AVX2,-AVX512F,-AVX512VL,-AVX512BW,-AVX_Fast_Unaligned_Load"
 #define START_SECONDS 20
-
-static void remove_tree(const char *path)
-{
-	g_autoptr(GDir) dir = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
-	const char *name;
-
-	while (dir && (name = g_dir_read_name(dir))) {
-		g_autofree char *child = g_build_filename(path, name, NULL);
-
-		remove_tree(child);
-	}
-	g_remove(path);
-}
 
 /* Configuration */
 

@@ -5,16 +5,11 @@
 #include <signal.h>
 #include <string.h>
 
+#include "../remove_tree.h"
+
 #define PATIENCE (30 * G_USEC_PER_SEC)
 #define STEP 30000
 #define SERVICES "/usr/share/dbus-1/services"
-
-static void remove_folder(const char *path)
-{
-	const char *const command[] = { "rm", "-rf", path, NULL };
-
-	g_spawn_sync(NULL, (char **)command, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL);
-}
 
 /* The session bus knows where the bus of accessible things is, and starts it. */
 static GDBusConnection *connect_accessibility(void)
@@ -63,7 +58,7 @@ void session_stop(struct session *session)
 	g_test_dbus_stop(session->bus);
 	g_object_unref(session->bus);
 	desktop_stop(session->desktop);
-	remove_folder(session->runtime);
+	remove_tree(session->runtime);
 	g_free(session->runtime);
 	g_free(session);
 }
@@ -160,7 +155,7 @@ void application_free(struct application *application)
 {
 	if (application->process)
 		application_kill(application);
-	remove_folder(application->folder);
+	remove_tree(application->folder);
 	g_strfreev(application->environment);
 	g_free(application->machines);
 	g_free(application->messages);

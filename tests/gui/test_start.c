@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../guest/harness.h"
+#include "../remove_tree.h"
 #include "desktop.h"
 
 #define ACCENT 0x4FB3FF /* of the line below the test disc's title */
@@ -99,13 +100,6 @@ static void stop_machine(struct fixture *fixture)
 	g_free(output_of("/", command));
 }
 
-static void remove_home(const char *home)
-{
-	const char *const command[] = { "rm", "-rf", home, NULL };
-
-	g_free(output_of("/", command));
-}
-
 static void test_start(void)
 {
 	struct fixture fixture = { .source = g_getenv("ORIEL_SOURCE") };
@@ -138,7 +132,7 @@ static void test_start(void)
 	machine = g_build_filename(fixture.home, ".local/share/oriel/machines/test-disc/machine.conf", NULL);
 	g_assert_true(g_file_test(machine, G_FILE_TEST_EXISTS));
 	desktop_stop(fixture.desktop);
-	remove_home(fixture.home);
+	remove_tree(fixture.home);
 	g_free(fixture.home);
 	after = git_status(fixture.source);
 	g_assert_cmpstr(after, ==, before);

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#include "../remove_tree.h"
+
 #define SOUND_FRAME 4
 
 struct sound_server {
@@ -102,25 +104,10 @@ static inline void sound_server_stop(struct sound_server *server)
 	g_clear_object(&server->process);
 }
 
-static inline void sound_remove_tree(const char *path)
-{
-	GDir *dir = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
-	const char *name;
-
-	while (dir && (name = g_dir_read_name(dir))) {
-		g_autofree char *child = g_build_filename(path, name, NULL);
-
-		sound_remove_tree(child);
-	}
-	if (dir)
-		g_dir_close(dir);
-	g_remove(path);
-}
-
 static inline void sound_server_finish(struct sound_server *server)
 {
 	sound_server_stop(server);
-	sound_remove_tree(server->folder);
+	remove_tree(server->folder);
 	g_free(server->folder);
 	g_free(server->socket);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../../vmm/block/block_driver.h"
+#include "block_trouble.h"
 
 #define DISK_SIZE (4u << 20)
 
@@ -549,23 +550,6 @@ static void test_lock_held_by_qemu(struct fixture *fixture, gconstpointer data)
 }
 
 /* --- Trouble --- */
-
-struct trouble {
-	int error;
-	unsigned count;
-	char *message;
-};
-
-static void on_trouble(struct block *block, int error, const char *message, void *opaque)
-{
-	struct trouble *trouble = opaque;
-
-	(void)block;
-	trouble->error = error;
-	trouble->count++;
-	g_free(trouble->message);
-	trouble->message = g_strdup(message);
-}
 
 static void test_shrunk(struct fixture *fixture, gconstpointer data)
 {

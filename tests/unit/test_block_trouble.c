@@ -1,26 +1,10 @@
 /* What a block does when its file moves, its host has errors, or its image is damaged: asks the user, or tells the guest. */
 #include "../../vmm/block/block_driver.h"
+#include "block_trouble.h"
 #include "qcow2_fixture.h"
 
 #define DISK_SIZE (1u << 20)
 #define SECTOR 512u
-
-struct trouble {
-	int error;
-	unsigned count;
-	char *message;
-};
-
-static void on_trouble(struct block *block, int error, const char *message, void *opaque)
-{
-	struct trouble *trouble = opaque;
-
-	(void)block;
-	trouble->error = error;
-	trouble->count++;
-	g_free(trouble->message);
-	trouble->message = g_strdup(message);
-}
 
 static void submit(struct block *block, struct waiting *waiting, enum block_operation operation, void *buffer)
 {
@@ -59,18 +43,26 @@ static char *make_image(const struct folder *folder, enum block_format format)
 
 /* --- The file --- */
 
+static struct block *write_moved(const char *path, const char *elsewhere, struct trouble *trouble, struct waiting *waiting,
+				 void *buffer)
+{
+	struct block *block = open_image(path, false);
+
+	block_set_trouble_handler(block, on_trouble, trouble);
+	g_assert_no_errno(g_rename(path, elsewhere));
+	write_until_trouble(block, trouble, waiting, buffer);
+	return block;
+}
+
 static void test_moved(struct folder *folder, gconstpointer data)
 {
 	g_autofree char *path = make_image(folder, GPOINTER_TO_INT(data));
 	g_autofree char *elsewhere = folder_file(folder, "elsewhere");
-	struct block *block = open_image(path, false);
 	uint8_t buffer[SECTOR] = { 0x42 }, found[SECTOR];
 	struct trouble trouble = { 0 };
 	struct waiting waiting;
+	struct block *block = write_moved(path, elsewhere, &trouble, &waiting, buffer);
 
-	block_set_trouble_handler(block, on_trouble, &trouble);
-	g_assert_no_errno(g_rename(path, elsewhere));
-	write_until_trouble(block, &trouble, &waiting, buffer);
 	g_assert_cmpint(trouble.error, ==, ENOLINK);
 	g_assert_nonnull(strstr(trouble.message, "moved"));
 	/* Another file in its place is not it. */
@@ -96,14 +88,11 @@ static void test_moved_for_good(struct folder *folder, gconstpointer data)
 {
 	g_autofree char *path = make_image(folder, GPOINTER_TO_INT(data));
 	g_autofree char *elsewhere = folder_file(folder, "elsewhere");
-	struct block *block = open_image(path, false);
 	uint8_t buffer[SECTOR] = { 0x43 }, found[SECTOR];
 	struct trouble trouble = { 0 };
 	struct waiting waiting;
+	struct block *block = write_moved(path, elsewhere, &trouble, &waiting, buffer);
 
-	block_set_trouble_handler(block, on_trouble, &trouble);
-	g_assert_no_errno(g_rename(path, elsewhere));
-	write_until_trouble(block, &trouble, &waiting, buffer);
 	block_fail(block);
 	block_drain(block);
 	g_assert_cmpuint(waiting.done, ==, 1);

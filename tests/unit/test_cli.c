@@ -13,6 +13,7 @@
 
 #include "../../vmm/config/config.h"
 #include "../../vmm/control/control.h"
+#include "../remove_tree.h"
 
 /* The machine's process */
 
@@ -219,19 +220,6 @@ struct fixture {
 	char *folder;
 	char *machines;
 };
-
-static void remove_tree(const char *path)
-{
-	g_autoptr(GDir) folder = g_dir_open(path, 0, NULL);
-	const char *name;
-
-	while (folder && (name = g_dir_read_name(folder))) {
-		g_autofree char *child = g_build_filename(path, name, NULL);
-
-		remove_tree(child);
-	}
-	g_remove(path);
-}
 
 static void set_up(struct fixture *f, gconstpointer unused)
 {

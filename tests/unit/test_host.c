@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../remove_tree.h"
+
 #define MIB ((guint64)1 << 20)
 #define GIB ((guint64)1 << 30)
 
@@ -83,19 +85,6 @@ static void set_up(struct fixture *f, gconstpointer unused)
 	put(f, "etc/debian_version", "12.9\n");
 	put(f, "dev/kvm", "");
 	put_cpu(f, "GenuineIntel", "vmx");
-}
-
-static void remove_tree(const char *path)
-{
-	g_autoptr(GDir) folder = g_dir_open(path, 0, NULL);
-	const char *name;
-
-	while (folder && (name = g_dir_read_name(folder))) {
-		g_autofree char *child = g_build_filename(path, name, NULL);
-
-		remove_tree(child);
-	}
-	g_remove(path);
 }
 
 static void tear_down(struct fixture *f, gconstpointer unused)

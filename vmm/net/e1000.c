@@ -28,7 +28,6 @@ struct description {
 #define QUEUE(low, count, reset, writable) \
 	{ low, count, reset, writable }, { (low) + QUEUE_STRIDE, count, reset, writable, true }
 
-/* By offset. */
 static const struct description descriptions[] = {
 	{ CTRL, 1, 0x00000241, 0xFFFFFFFF },
 	{ STATUS, 1, 0, STATUS_PHYRA },
@@ -135,7 +134,7 @@ static unsigned resolve_alias(unsigned offset)
 {
 	static const struct { unsigned alias, offset, size; } aliases[] = {
 		{ CTRL_DUP, CTRL, 4 },
-		{ 0x00040, MTA, 0 }, { 0x00100 + 8, RDTR, 4 }, { 0x00110, RDBAL, 12 }, { 0x00120, RDH, 4 },
+		{ 0x00108, RDTR, 4 }, { 0x00110, RDBAL, 12 }, { 0x00120, RDH, 4 },
 		{ 0x00128, RDT, 4 }, { 0x00420, TDBAL, 12 }, { 0x00430, TDH, 4 }, { 0x00438, TDT, 4 },
 		{ 0x00440, TIDV, 4 }, { 0x00200, MTA, 0x200 }, { 0x00600, VFTA, 0x200 },
 	};
@@ -327,7 +326,6 @@ static void write_register(struct e1000 *e1000, unsigned offset, uint32_t value)
 
 	if (write_interrupt_register(e1000, offset, value) || !description)
 		return;
-	/* Software's semaphore: SWESMBI can only be had by whoever has SMBI clear (section 4.6.12). */
 	*place = (before & ~description->writable) | (value & description->writable);
 	for (unsigned i = 0; i < G_N_ELEMENTS(hooks); i++)
 		if (hooks[i].offset == offset)

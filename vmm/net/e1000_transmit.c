@@ -62,17 +62,6 @@ static void add_data(struct e1000 *e1000, struct frame *frame, const struct desc
 	}
 }
 
-static uint32_t sum_bytes(const uint8_t *data, size_t length)
-{
-	uint32_t sum = 0;
-
-	for (size_t i = 0; i + 1 < length; i += 2)
-		sum += (uint32_t)data[i] << 8 | data[i + 1];
-	if (length % 2)
-		sum += (uint32_t)data[length - 1] << 8;
-	return sum;
-}
-
 static uint16_t fold(uint32_t sum)
 {
 	while (sum >> 16)
@@ -90,10 +79,12 @@ static void put16(uint8_t *place, uint16_t value)
 static void insert_checksum(uint8_t *frame, uint32_t length, unsigned start, unsigned offset, unsigned end)
 {
 	uint32_t stop = end && end < length ? end + 1 : length;
+	uint16_t sum;
 
 	if (start >= stop || offset + 2 > length)
 		return;
-	put16(frame + offset, (uint16_t)~fold(sum_bytes(frame + start, stop - start)));
+	sum = network_checksum(frame + start, stop - start);
+	memcpy(frame + offset, &sum, sizeof sum);
 }
 
 /*
@@ -122,7 +113,6 @@ static bool prepare_segmentation(struct e1000 *e1000, const struct frame *frame,
 	put16(field, fold(((uint32_t)field[0] << 8 | field[1]) + length - context->tucss));
 	*offload = (struct network_offload){
 		.checksum = true,
-		.ipv6 = !context->ipv4,
 		.checksum_start = context->tucss,
 		.checksum_offset = (uint16_t)(context->tucso - context->tucss),
 		.segment_size = length - context->header_length > context->mss ? context->mss : 0,

@@ -12,8 +12,6 @@
 struct nat {
 	struct network *network;
 	Slirp *slirp;
-	SlirpConfig config;
-	char *host_name, *tftp, *boot_file;
 	GPtrArray *timers; /* struct nat_timer * */
 	GArray *descriptors; /* of the call of prepare */
 	const struct pollfd *polled;
@@ -184,11 +182,9 @@ static void nat_destroy(void *outside)
 {
 	struct nat *nat = outside;
 
-	slirp_cleanup(nat->slirp);
+	if (nat->slirp)
+		slirp_cleanup(nat->slirp);
 	g_ptr_array_unref(nat->timers);
-	g_free(nat->host_name);
-	g_free(nat->tftp);
-	g_free(nat->boot_file);
 	g_free(nat);
 }
 
@@ -217,11 +213,7 @@ struct network *nat_new(struct vm *vm, const struct nat_options *options, GError
 {
 	struct nat *nat = g_new0(struct nat, 1);
 
-	nat->host_name = g_strdup(options->host_name);
-	nat->tftp = g_strdup(options->tftp);
-	nat->boot_file = g_strdup(options->boot_file);
-	nat->timers = g_ptr_array_new_with_free_func(g_free);
-	nat->config = (SlirpConfig){
+	SlirpConfig config = {
 		.version = 4,
 		.restricted = options->isolated,
 		.in_enabled = true,
@@ -232,22 +224,19 @@ struct network *nat_new(struct vm *vm, const struct nat_options *options, GError
 		.vprefix_addr6 = address6("fec0::"),
 		.vprefix_len = 64,
 		.vhost6 = address6("fec0::2"),
-		.vhostname = nat->host_name,
-		.tftp_path = nat->tftp,
-		.bootfile = nat->boot_file,
+		.tftp_path = options->tftp,
+		.bootfile = options->boot_file,
 		.vdhcp_start = address("10.0.2.15"),
 		.vnameserver = address("10.0.2.3"),
 		.vnameserver6 = address6("fec0::3"),
 	};
-	nat->slirp = slirp_new(&nat->config, &callbacks, nat);
+
+	nat->timers = g_ptr_array_new_with_free_func(g_free);
+	nat->slirp = slirp_new(&config, &callbacks, nat);
 	if (!nat->slirp) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "libslirp %s does not offer the network that is needed. "
 			    "Install libslirp 4.7 or later", slirp_version_string());
-		g_ptr_array_unref(nat->timers);
-		g_free(nat->host_name);
-		g_free(nat->tftp);
-		g_free(nat->boot_file);
-		g_free(nat);
+		nat_destroy(nat);
 		return NULL;
 	}
 	nat->network = network_new(vm, &nat_ops, nat);

@@ -13,7 +13,6 @@
 
 struct nat_options {
 	bool isolated;          /* the guest reaches nothing but what is forwarded to it */
-	const char *host_name;  /* what DHCP tells the guest that it is called; NULL: nothing */
 	const char *tftp;       /* folder served to the guest, or NULL */
 	const char *boot_file;  /* name in it that DHCP offers, or NULL */
 };

@@ -14,13 +14,13 @@
 
 /* Before each frame, in the ring and among those that wait for the guest. */
 struct header {
-	uint32_t length; /* 0: the ring goes on at its beginning */
+	uint32_t length;
 	struct network_offload offload;
 };
 
 struct job {
-	void (*call)(void *outside, void *data);
-	void *data;
+	void (*call)(void *opaque, void *data);
+	void *opaque, *data;
 };
 
 struct network {
@@ -46,12 +46,11 @@ struct network {
 	bool full;             /* the adapter waits for room */
 	bool asleep;           /* somebody must wake the thread */
 	GQueue jobs;           /* struct job * */
-	struct capture *capture, *new_capture;
-	bool capture_changed;
 
 	/* The thread's. */
 	GByteArray *waiting;   /* struct header and frame, each aligned */
 	size_t delivered;      /* offset in waiting */
+	struct capture *capture; /* NULL: frames are not recorded */
 };
 
 static size_t aligned(size_t size)
@@ -254,14 +253,9 @@ static void run_jobs(struct network *network)
 	do {
 		g_mutex_lock(&network->ring_lock);
 		job = g_queue_pop_head(&network->jobs);
-		if (network->capture_changed) {
-			g_clear_pointer(&network->capture, capture_close);
-			network->capture = g_steal_pointer(&network->new_capture);
-			network->capture_changed = false;
-		}
 		g_mutex_unlock(&network->ring_lock);
 		if (job)
-			job->call(network->outside, job->data);
+			job->call(job->opaque, job->data);
 		g_free(job);
 	} while (job);
 }
@@ -313,36 +307,41 @@ static gpointer network_thread(gpointer data)
 		wait_and_dispatch(network, descriptors);
 		deliver_all(network);
 	}
-	run_jobs(network);
 	g_array_free(descriptors, TRUE);
 	return NULL;
 }
 
-void network_call(struct network *network, void (*call)(void *outside, void *data), void *data)
+static void add_job(struct network *network, void (*call)(void *opaque, void *data), void *opaque, void *data)
 {
 	struct job *job = g_new(struct job, 1);
 
-	*job = (struct job){ call, data };
+	*job = (struct job){ call, opaque, data };
 	g_mutex_lock(&network->ring_lock);
 	g_queue_push_tail(&network->jobs, job);
 	g_mutex_unlock(&network->ring_lock);
 	wake(network);
 }
 
+void network_call(struct network *network, void (*call)(void *outside, void *data), void *data)
+{
+	add_job(network, call, network->outside, data);
+}
+
+static void change_capture(void *opaque, void *data)
+{
+	struct network *network = opaque;
+
+	g_clear_pointer(&network->capture, capture_close);
+	network->capture = data;
+}
+
 bool network_capture(struct network *network, const char *path, GError **error)
 {
-	struct capture *capture = path ? capture_open(path, error) : NULL, *unused;
+	struct capture *capture = path ? capture_open(path, error) : NULL;
 
 	if (path && !capture)
 		return false;
-	g_mutex_lock(&network->ring_lock);
-	unused = network->new_capture;
-	network->new_capture = capture;
-	network->capture_changed = true;
-	g_mutex_unlock(&network->ring_lock);
-	if (unused)
-		capture_close(unused);
-	wake(network);
+	add_job(network, change_capture, network, capture);
 	return true;
 }
 
@@ -375,11 +374,12 @@ struct network *network_new(struct vm *vm, const struct network_ops *ops, void *
 
 void network_stop(struct network *network)
 {
-	if (!network->thread)
-		return;
-	g_atomic_int_set(&network->quit, 1);
-	wake(network);
-	g_thread_join(g_steal_pointer(&network->thread));
+	if (network->thread) {
+		g_atomic_int_set(&network->quit, 1);
+		wake(network);
+		g_thread_join(g_steal_pointer(&network->thread));
+	}
+	run_jobs(network);
 }
 
 void network_free(struct network *network)
@@ -387,7 +387,6 @@ void network_free(struct network *network)
 	network_stop(network);
 	network->ops->destroy(network->outside);
 	g_clear_pointer(&network->capture, capture_close);
-	g_clear_pointer(&network->new_capture, capture_close);
 	g_byte_array_unref(network->waiting);
 	g_mutex_clear(&network->ring_lock);
 	g_free(network->ring);
@@ -397,7 +396,7 @@ void network_free(struct network *network)
 
 /* --- Checksums (RFC 1071) --- */
 
-static uint32_t sum_words(const uint8_t *data, size_t length)
+uint16_t network_checksum(const uint8_t *data, size_t length)
 {
 	uint64_t sum = 0;
 	size_t i = 0;
@@ -419,7 +418,7 @@ static uint32_t sum_words(const uint8_t *data, size_t length)
 		sum += data[i]; /* little-endian host: the byte at the even place */
 	while (sum >> 16)
 		sum = (sum & 0xFFFF) + (sum >> 16);
-	return (uint32_t)sum;
+	return (uint16_t)~sum;
 }
 
 void network_complete_checksum(uint8_t *frame, size_t length, const struct network_offload *offload)
@@ -430,6 +429,6 @@ void network_complete_checksum(uint8_t *frame, size_t length, const struct netwo
 	if (!offload->checksum || place + 2 > length)
 		return;
 	/* The field holds the pseudo header's sum, which belongs to it. */
-	sum = (uint16_t)~sum_words(frame + offload->checksum_start, length - offload->checksum_start);
+	sum = network_checksum(frame + offload->checksum_start, length - offload->checksum_start);
 	memcpy(frame + place, &sum, sizeof sum);
 }

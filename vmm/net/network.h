@@ -24,7 +24,6 @@ struct network;
 /* What the adapter left to others to do with a frame; virtio_net_hdr without the wire format. */
 struct network_offload {
 	bool checksum;          /* of TCP or UDP, at checksum_start + checksum_offset; that of the pseudo header is there */
-	bool ipv6;              /* with segment_size */
 	uint16_t checksum_start, checksum_offset;
 	uint16_t segment_size;  /* not 0: TCP of more than one segment, each with so much data */
 	uint16_t header_length; /* with segment_size: where the data begins */
@@ -54,7 +53,7 @@ void network_send(struct network *network, size_t length, const struct network_o
 void network_resume(struct network *network);
 /* Once: frames come from now on, from a thread that this starts. */
 void network_attach(struct network *network, const struct network_adapter_ops *ops, void *adapter);
-/* Ends the thread: the adapter may go. Without vm->lock. */
+/* Ends the thread, when what was asked of it is done: the adapter may go. Without vm->lock. */
 void network_stop(struct network *network);
 
 /* --- For machine.c: any thread --- */
@@ -62,7 +61,7 @@ void network_stop(struct network *network);
 void network_free(struct network *network);
 /* With vm->lock: frames wait while the machine is paused. */
 void network_set_paused(struct network *network, bool paused);
-/* Writes all frames to a pcapng file from now on; NULL ends it. */
+/* Writes all frames to a pcapng file, soon; NULL ends it. */
 bool network_capture(struct network *network, const char *path, GError **error);
 /* A snapshot, with vm->lock. */
 void network_counters(const struct network *network, struct network_counters *counters);
@@ -89,5 +88,7 @@ void network_deliver(struct network *network, const uint8_t *frame, size_t lengt
 
 /* --- Help for those who do the work that an adapter left --- */
 
+/* The checksum of RFC 1071, in the byte order in which it is stored. */
+uint16_t network_checksum(const uint8_t *data, size_t length);
 /* Writes the checksum that is missing. */
 void network_complete_checksum(uint8_t *frame, size_t length, const struct network_offload *offload);
