@@ -373,6 +373,31 @@ static void test_submitter_ends(struct fixture *fixture, gconstpointer data)
 	g_free(orphans);
 }
 
+/* Nothing, a part, or all of what is read is in the page cache. */
+static void test_cold(struct fixture *fixture, gconstpointer data)
+{
+	enum { LENGTH = 256 << 10 };
+	struct block *block = open_mode(fixture->path, data);
+	g_autofree uint8_t *pattern = g_malloc(LENGTH), *found = g_malloc(LENGTH);
+	int fd = open(fixture->path, O_RDONLY);
+
+	for (unsigned i = 0; i < LENGTH; i++)
+		pattern[i] = (uint8_t)(i * 7 + (i >> 12));
+	g_assert_cmpint(run(block, BLOCK_WRITE, LENGTH, pattern, LENGTH), ==, 0);
+	for (uint64_t warm = 0; warm <= LENGTH; warm += LENGTH / 4) {
+		g_assert_cmpint(run(block, BLOCK_FLUSH, 0, NULL, 0), ==, 0);
+		g_assert_cmpint(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), ==, 0);
+		/* Random access: the host reads no more than it is asked for. */
+		g_assert_cmpint(posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM), ==, 0);
+		g_assert_cmpint(pread(fd, found, warm, LENGTH), ==, warm);
+		memset(found, 0, LENGTH);
+		g_assert_cmpint(run(block, BLOCK_READ, LENGTH, found, LENGTH), ==, 0);
+		g_assert_cmpmem(found, LENGTH, pattern, LENGTH);
+	}
+	close(fd);
+	block_close(block);
+}
+
 static void test_bad_requests(struct fixture *fixture, gconstpointer data)
 {
 	struct block_options options = { .path = fixture->path, .read_only = true };
@@ -753,6 +778,7 @@ int main(int argc, char **argv)
 		add("judged", &modes[i], test_judged);
 		add("model", &modes[i], test_model);
 		add("many-segments", &modes[i], test_many_segments);
+		add("cold", &modes[i], test_cold);
 		add("shrunk", &modes[i], test_shrunk);
 		add("neighbours", &modes[i], test_neighbours);
 		add("submitter-ends", &modes[i], test_submitter_ends);

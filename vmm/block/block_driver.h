@@ -22,6 +22,7 @@ struct engine_file {
 	unsigned offset_align;
 	uint64_t length;   /* bytes when opened; what lies behind reads as zeroes */
 	bool no_punch;     /* the file system cannot punch holes */
+	bool no_peek;      /* it cannot read only what is in the page cache */
 };
 
 /* Opens, checks and locks; the error says what is wrong and what to do. */
