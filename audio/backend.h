@@ -24,6 +24,8 @@ struct audio_backend_ops {
 	 * device and the sink or source, in nanoseconds (negative: less), or 0 if that is not known.
 	 */
 	int64_t (*moved)(struct audio_backend *backend, struct audio_stream *stream);
+	/* What is played is this loud, percent of what the guest plays, from now on. NULL: nobody listens. */
+	void (*set_volume)(struct audio_backend *backend, unsigned percent, bool muted);
 	/* All streams have been stopped. */
 	void (*destroy)(struct audio_backend *backend);
 };

@@ -426,6 +426,12 @@ void hda_set_microphone(struct hda *hda, bool allowed)
 	hda_lines_changed(hda);
 }
 
+void hda_set_volume(struct hda *hda, unsigned percent, bool muted)
+{
+	if (hda->backend->ops->set_volume)
+		hda->backend->ops->set_volume(hda->backend, percent, muted);
+}
+
 const struct audio_counters *hda_counters(const struct hda *hda, bool input)
 {
 	return &hda->lines[input].stream.counters;

@@ -27,4 +27,7 @@ struct device *hda_device(struct hda *hda);
 /* Lets the guest hear what is recorded, or no longer. */
 void hda_set_microphone(struct hda *hda, bool allowed);
 
+/* What the user wants to hear of the guest, 0 to 100 percent; until then the sound server remembers. */
+void hda_set_volume(struct hda *hda, unsigned percent, bool muted);
+
 const struct audio_counters *hda_counters(const struct hda *hda, bool input);

@@ -27,7 +27,12 @@ static void null_destroy(struct audio_backend *backend)
 	g_free(backend);
 }
 
-static const struct audio_backend_ops null_ops = { null_start, null_stop, null_moved, null_destroy };
+static const struct audio_backend_ops null_ops = {
+	.start = null_start,
+	.stop = null_stop,
+	.moved = null_moved,
+	.destroy = null_destroy,
+};
 
 struct audio_backend *audio_backend_null_new(void)
 {

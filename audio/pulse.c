@@ -41,6 +41,9 @@ struct pulse {
 	GSource *retry;
 	int64_t extra;       /* latency that this host needs on top, nanoseconds */
 	bool complained, raised;
+	bool volume_chosen;  /* by the user; otherwise the server remembers the last one */
+	unsigned volume;     /* percent */
+	bool muted;
 };
 
 struct pulse_stream {
@@ -240,6 +243,18 @@ static void write_all(struct pulse_stream *ps)
 	}
 }
 
+/* The desktop's mixer shows it, too. */
+static void apply_volume(struct pulse_stream *ps)
+{
+	const struct pulse *pulse = ps->pulse;
+	uint32_t index = pa_stream_get_index(ps->host);
+	pa_cvolume volume;
+
+	pa_cvolume_set(&volume, ps->format.channels, PA_VOLUME_NORM * pulse->volume / 100);
+	finish(pa_context_set_sink_input_volume(pulse->context, index, &volume, NULL, NULL));
+	finish(pa_context_set_sink_input_mute(pulse->context, index, pulse->muted, NULL, NULL));
+}
+
 static void became_ready(struct pulse_stream *ps)
 {
 	gconstpointer data;
@@ -247,6 +262,8 @@ static void became_ready(struct pulse_stream *ps)
 
 	if (ps->input)
 		return;
+	if (ps->pulse->volume_chosen)
+		apply_volume(ps);
 	if (ps->stream) {
 		write_all(ps);
 		return;
@@ -456,6 +473,21 @@ static int64_t pulse_moved(struct audio_backend *backend, struct audio_stream *s
 	return 0;
 }
 
+static void pulse_set_volume(struct audio_backend *backend, unsigned percent, bool muted)
+{
+	struct pulse *pulse = (struct pulse *)backend;
+
+	pulse->volume_chosen = true;
+	pulse->volume = percent;
+	pulse->muted = muted;
+	for (guint i = 0; i < pulse->streams->len; i++) {
+		struct pulse_stream *ps = pulse->streams->pdata[i];
+
+		if (!ps->input && ready(ps))
+			apply_volume(ps);
+	}
+}
+
 static void pulse_destroy(struct audio_backend *backend)
 {
 	struct pulse *pulse = (struct pulse *)backend;
@@ -469,7 +501,13 @@ static void pulse_destroy(struct audio_backend *backend)
 	g_free(pulse);
 }
 
-static const struct audio_backend_ops pulse_ops = { pulse_start, pulse_stop, pulse_moved, pulse_destroy };
+static const struct audio_backend_ops pulse_ops = {
+	.start = pulse_start,
+	.stop = pulse_stop,
+	.moved = pulse_moved,
+	.set_volume = pulse_set_volume,
+	.destroy = pulse_destroy,
+};
 
 struct audio_backend *audio_backend_pulse_new(struct vm *vm, const char *name)
 {

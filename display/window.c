@@ -446,6 +446,7 @@ struct window *window_new(const char *name, struct scanout *scanout, const struc
 	window->follow_width = DEFAULT_WIDTH;
 	window->follow_height = DEFAULT_HEIGHT;
 	window->visible = true;
+	window->volume = 100;
 	window->redraw = true;
 	window->wake_event = SDL_RegisterEvents(1);
 	g_mutex_init(&window->lock);

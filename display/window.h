@@ -27,6 +27,8 @@ struct window_client {
 	void (*input)(void *opaque, const struct input_event *events, unsigned count);
 	void (*release_all)(void *opaque); /* focus was lost */
 	void (*command)(void *opaque, enum window_command command);
+	/* How loud the guest is to be, 0 to 100. NULL: it has no sound. */
+	void (*volume)(void *opaque, unsigned percent, bool muted);
 	void *opaque;
 };
 

@@ -52,6 +52,8 @@ struct window {
 	int follow_width, follow_height; /* size that the guest's mode asked for, in SDL's units */
 	bool own_size;            /* the user chose the size: do not follow the guest */
 	bool fullscreen;
+	unsigned volume;          /* of the guest, percent */
+	bool muted;
 	gint frames;              /* atomic: statistics */
 
 	/* Over the picture */
@@ -78,6 +80,9 @@ enum window_action {
 	WINDOW_ACTION_FOLLOW,
 	WINDOW_ACTION_GRAB,
 	WINDOW_ACTION_PAUSE,
+	WINDOW_ACTION_SOUND_MENU,
+	WINDOW_ACTION_MUTE,
+	WINDOW_ACTION_VOLUME, /* argument: how much louder, percent */
 	WINDOW_ACTION_ASK_RESET,
 	WINDOW_ACTION_ASK_POWER_OFF,
 	WINDOW_ACTION_ASK_CLOSE,

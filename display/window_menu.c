@@ -9,10 +9,11 @@ struct menu_entry {
 	const char *label, *shortcut;
 	enum window_action action;
 	int argument;
-	bool separated, grave;
+	bool separated, grave, hidden;
 };
 
 #define HOST "Right Ctrl + "
+#define VOLUME_STEP 10
 
 static const struct menu_entry keys_menu[] = {
 	{ "Ctrl + Alt + Del", HOST "Del", WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ALT_DELETE },
@@ -58,6 +59,8 @@ static int interface_scale(const struct window *window)
 static void add_entries(struct panel *panel, const struct menu_entry *entries, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
+		if (entries[i].hidden)
+			continue;
 		panel_add(panel, entries[i].label, entries[i].shortcut, (int)entries[i].action, entries[i].argument);
 		panel_last(panel)->separated = entries[i].separated;
 		panel_last(panel)->grave = entries[i].grave;
@@ -109,6 +112,7 @@ static void show_menu(struct window *window)
 		{ scale_labels[window->scale], HOST "C", WINDOW_ACTION_SCALE },
 		{ "Window as large as the picture", HOST "W", WINDOW_ACTION_FOLLOW },
 		{ "Grab mouse and keyboard", HOST "G", WINDOW_ACTION_GRAB },
+		{ "Sound \u203a", NULL, WINDOW_ACTION_SOUND_MENU, .hidden = !window->client.volume },
 		{ "Screenshot", HOST "S", WINDOW_ACTION_COMMAND, WINDOW_SCREENSHOT },
 		{ window->state == WINDOW_GUEST_RUNNING ? "Pause" : "Resume", HOST "P", WINDOW_ACTION_PAUSE,
 		  .separated = true },
@@ -123,6 +127,33 @@ static void show_menu(struct window *window)
 	panel->lamps = lamp_names;
 	panel->lit = window->leds;
 	show(window, panel);
+}
+
+/* Stays open, so that it can be gone on. */
+static void show_sound_menu(struct window *window, unsigned chosen)
+{
+	g_autofree char *title = window->muted ? g_strdup("Sound: muted") :
+						 g_strdup_printf("Sound: %u %%", window->volume);
+	const struct menu_entry entries[] = {
+		{ window->muted ? "Unmute" : "Mute", NULL, WINDOW_ACTION_MUTE },
+		{ "Louder", NULL, WINDOW_ACTION_VOLUME, VOLUME_STEP },
+		{ "Quieter", NULL, WINDOW_ACTION_VOLUME, -VOLUME_STEP },
+		{ "Back", NULL, WINDOW_ACTION_MENU, 0, .separated = true },
+	};
+	struct panel *panel = panel_new(PANEL_MIDDLE, title, NULL);
+
+	add_entries(panel, entries, G_N_ELEMENTS(entries));
+	show(window, panel);
+	if (panel_choose(panel, (int)chosen))
+		window_redraw(window);
+}
+
+static void set_volume(struct window *window, int percent, bool muted, unsigned chosen)
+{
+	window->volume = (unsigned)CLAMP(percent, 0, 100);
+	window->muted = muted;
+	window->client.volume(window->client.opaque, window->volume, muted);
+	show_sound_menu(window, chosen);
 }
 
 static void show_keys_menu(struct window *window)
@@ -205,6 +236,15 @@ void window_act(struct window *window, enum window_action action, int argument)
 		break;
 	case WINDOW_ACTION_PAUSE:
 		toggle_pause(window);
+		break;
+	case WINDOW_ACTION_SOUND_MENU:
+		show_sound_menu(window, 0);
+		break;
+	case WINDOW_ACTION_MUTE:
+		set_volume(window, (int)window->volume, !window->muted, 0);
+		break;
+	case WINDOW_ACTION_VOLUME:
+		set_volume(window, (int)window->volume + argument, false, argument > 0 ? 1 : 2);
 		break;
 	case WINDOW_ACTION_ASK_RESET:
 		show_dialog(window, "Reset the machine?", "The guest loses what it has not saved.", reset_dialog,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../audio/hda.h"
 #include "../display/window.h"
 #include "control/control.h"
 #include "machine.h"
@@ -25,6 +26,12 @@ struct input_message {
 struct command_message {
 	struct link *link;
 	enum window_command command;
+};
+
+struct volume_message {
+	struct machine *machine;
+	unsigned percent;
+	bool muted;
 };
 
 /* --- from the window to the machine --- */
@@ -121,6 +128,23 @@ static void window_command(void *opaque, enum window_command command)
 	loop_call(&link->machine->vm.loop, deliver_command, message);
 }
 
+static void deliver_volume(void *data)
+{
+	struct volume_message *message = data;
+
+	hda_set_volume(message->machine->hda, message->percent, message->muted);
+	g_free(message);
+}
+
+static void window_volume(void *opaque, unsigned percent, bool muted)
+{
+	struct machine *machine = ((struct link *)opaque)->machine;
+	struct volume_message *message = g_new(struct volume_message, 1);
+
+	*message = (struct volume_message){ machine, percent, muted };
+	loop_call(&machine->vm.loop, deliver_volume, message);
+}
+
 /* --- from the machine to the window --- */
 
 static void state_changed(void *opaque, enum machine_state state, const char *message)
@@ -166,7 +190,10 @@ static bool open_window(struct link *link, GError **error)
 {
 	const struct machine_config *config = link->machine->config;
 	g_autofree char *folder = g_path_get_basename(config->folder);
-	struct window_client client = { window_input, window_release_all, window_command, link };
+	struct window_client client = {
+		.input = window_input, .release_all = window_release_all, .command = window_command,
+		.volume = link->machine->hda ? window_volume : NULL, .opaque = link,
+	};
 	struct window *window = window_new(config->name ? config->name : folder, &link->machine->scanout, &client,
 					   error);
 

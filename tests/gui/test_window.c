@@ -56,6 +56,11 @@ static void on_release_all(void *opaque)
 	record(opaque, "release;");
 }
 
+static void on_volume(void *opaque, unsigned percent, bool muted)
+{
+	record(opaque, "volume %u%s;", percent, muted ? " muted" : "");
+}
+
 static void on_command(void *opaque, enum window_command command)
 {
 	record(opaque, "command %d;", command);
@@ -266,7 +271,7 @@ static gpointer run_steps(gpointer data)
 static void run(gconstpointer steps)
 {
 	struct fixture fixture = { .desktop = the_desktop, .events = g_string_new(NULL) };
-	struct window_client client = { on_input, on_release_all, on_command, &fixture };
+	struct window_client client = { on_input, on_release_all, on_command, on_volume, &fixture };
 	g_autoptr(GError) error = NULL;
 	GThread *thread;
 
@@ -604,6 +609,34 @@ static void steps_menu(struct fixture *fixture)
 	expect_events(fixture, "release;command 2;");
 }
 
+static void steps_sound(struct fixture *fixture)
+{
+	publish(fixture, 800, 600, SCANOUT_XRGB8888, 0);
+	expect_quarters(fixture, 0, 0, 800, 600);
+	desktop_combine(fixture->desktop, XK_Control_R, XK_m);
+	expect_events(fixture, "release;");
+	for (unsigned i = 0; i < 6; i++)
+		desktop_tap(fixture->desktop, XK_Down);
+	desktop_tap(fixture->desktop, XK_Return);
+	expect_events(fixture, "release;");
+	/* The menu stays where it is, for the next step. */
+	desktop_tap(fixture->desktop, XK_Return);
+	expect_events(fixture, "volume 100 muted;release;");
+	desktop_picture(fixture->desktop, fixture->id, "sound");
+	desktop_tap(fixture->desktop, XK_Down);
+	desktop_tap(fixture->desktop, XK_Down);
+	desktop_tap(fixture->desktop, XK_Return);
+	expect_events(fixture, "volume 90;release;");
+	desktop_tap(fixture->desktop, XK_Return);
+	expect_events(fixture, "volume 80;release;");
+	desktop_tap(fixture->desktop, XK_Up);
+	desktop_tap(fixture->desktop, XK_Return);
+	expect_events(fixture, "volume 90;release;");
+	desktop_tap(fixture->desktop, XK_Escape);
+	desktop_tap(fixture->desktop, XK_a);
+	expect_events(fixture, "key 30 1;key 30 0;");
+}
+
 static void steps_close(struct fixture *fixture)
 {
 	publish(fixture, 800, 600, SCANOUT_XRGB8888, 0);
@@ -705,7 +738,7 @@ static void steps_pacing(struct fixture *fixture)
 static void test_no_display(void)
 {
 	g_autofree char *display = g_strdup(g_getenv("DISPLAY"));
-	struct window_client client = { on_input, on_release_all, on_command, NULL };
+	struct window_client client = { on_input, on_release_all, on_command, NULL, NULL };
 	g_autoptr(GError) error = NULL;
 	struct scanout scanout;
 
@@ -736,6 +769,7 @@ int main(int argc, char **argv)
 		{ "grab", steps_grab },
 		{ "host-key", steps_host_key },
 		{ "menu", steps_menu },
+		{ "sound", steps_sound },
 		{ "close", steps_close },
 		{ "states", steps_states },
 		{ "idle", steps_idle },

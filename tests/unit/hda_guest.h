@@ -109,8 +109,12 @@ static inline void test_backend_destroy(struct audio_backend *backend)
 	g_free(b);
 }
 
-static const struct audio_backend_ops test_backend_ops = { test_backend_start, test_backend_stop, test_backend_moved,
-							   test_backend_destroy };
+static const struct audio_backend_ops test_backend_ops = {
+	.start = test_backend_start,
+	.stop = test_backend_stop,
+	.moved = test_backend_moved,
+	.destroy = test_backend_destroy,
+};
 
 static inline void guest_set_pirq(void *opaque, unsigned pirq, bool level)
 {

@@ -173,6 +173,60 @@ static void test_short(void)
 	tear_down(&f);
 }
 
+/* Until the sink plays no sample above highest and one above lowest. */
+static void wait_level(struct sound_recorder *recorder, int lowest, int highest)
+{
+	int level = -1;
+
+	for (unsigned i = 0; i < 500 && (level < lowest || level > highest); i++) {
+		unsigned from = sound_recorder_frames(recorder);
+
+		sound_recorder_read(recorder, 480);
+		level = 0;
+		for (unsigned frame = from; frame < from + 480; frame++)
+			level = MAX(level, ABS(sound_recorder_samples(recorder)[frame * 2]));
+	}
+	g_assert_cmpint(level, >=, lowest);
+	g_assert_cmpint(level, <=, highest);
+}
+
+static void set_volume(struct fixture *f, unsigned percent, bool muted)
+{
+	lock(f);
+	hda_set_volume(f->guest.hda, percent, muted);
+	unlock(f);
+}
+
+/* As the desktop's mixer means it: half is an eighth of the amplitude. It holds for later streams, too. */
+static void test_volume(void)
+{
+	struct sound_recorder recorder;
+	int16_t *samples;
+	struct fixture f;
+
+	set_up(&f, true, false);
+	sound_recorder_start(&recorder);
+	samples = (int16_t *)ram(&f.guest, BUFFER);
+	for (unsigned i = 0; i < FRAMES * 2; i++)
+		samples[i] = 16000;
+	start(&f, OUTPUT);
+	wait_level(&recorder, 16000, 16000);
+	set_volume(&f, 50, false);
+	wait_level(&recorder, 1950, 2050);
+	set_volume(&f, 50, true);
+	wait_level(&recorder, 0, 0);
+	set_volume(&f, 100, false);
+	wait_level(&recorder, 16000, 16000);
+	set_volume(&f, 50, false);
+	stop(&f, OUTPUT);
+	wait_level(&recorder, 0, 0);
+	start(&f, OUTPUT);
+	wait_level(&recorder, 1950, 2050);
+	stop(&f, OUTPUT);
+	sound_recorder_stop(&recorder);
+	tear_down(&f);
+}
+
 /* From the register that starts the stream to the recorder, once a connection exists. */
 static void test_latency(void)
 {
@@ -336,6 +390,7 @@ int main(int argc, char **argv)
 	}
 	g_test_add_func("/pulse/play", test_play);
 	g_test_add_func("/pulse/short", test_short);
+	g_test_add_func("/pulse/volume", test_volume);
 	g_test_add_func("/pulse/latency", test_latency);
 	g_test_add_func("/pulse/no-server", test_no_server);
 	g_test_add_func("/pulse/server-restarts", test_server_restarts);
