@@ -50,6 +50,8 @@ static void test_microwire(struct guest *g, gconstpointer model)
 	uint16_t word = 0;
 
 	(void)model;
+	/* Six bits of address. */
+	g_assert_cmphex(get(g, EEC) & EEC_AUTO_RD, ==, 0);
 	put(g, EEC, EEC_REQ);
 	g_assert_cmphex(get(g, EEC) & EEC_GNT, ==, EEC_GNT);
 	put(g, EEC, EEC_REQ | EEC_CS);

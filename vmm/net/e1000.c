@@ -31,7 +31,7 @@ struct description {
 static const struct description descriptions[] = {
 	{ CTRL, 1, 0x00000241, 0xFFFFFFFF },
 	{ STATUS, 1, 0, STATUS_PHYRA },
-	{ EEC, 1, EEC_PRES | EEC_AUTO_RD, 0x0000004F },
+	{ EEC, 1, EEC_PRES, 0x0000004F },
 	{ EERD, 1, 0, 0xFFFFFFFF },
 	{ CTRL_EXT, 1, 0x00100000, 0xFFFFDFFF },
 	{ FLA, 1, 0, 0x0000003F },
@@ -215,7 +215,10 @@ static void reset_registers(struct e1000 *e1000)
 			*e1000_register(e1000, descriptions[i].offset + n * 4) = descriptions[i].reset;
 	*e1000_register(e1000, STATUS) = STATUS_FD | STATUS_SPEED_1000 | STATUS_ASDV_1000 |
 					 (is_82574(e1000) ? STATUS_MASTER_ENABLE : STATUS_PCI66);
-	if (!is_82574(e1000))
+	/* On the 82540 this bit says that the EEPROM is a large one, with two address bits more. */
+	if (is_82574(e1000))
+		*e1000_register(e1000, EEC) |= EEC_AUTO_RD;
+	else
 		*e1000_register(e1000, PBA) = 0x00100030;
 	set_receive_address(e1000);
 	memset(e1000->contexts, 0, sizeof e1000->contexts);

@@ -153,7 +153,7 @@ void e1000_eec_written(struct e1000 *e1000, uint32_t before)
 	uint32_t *eec = e1000_register(e1000, EEC);
 
 	*eec &= ~(EEC_GNT | EEC_DO);
-	*eec |= EEC_PRES | EEC_AUTO_RD | (*eec & EEC_REQ ? EEC_GNT : 0);
+	*eec |= *eec & EEC_REQ ? EEC_GNT : 0;
 	if (is_82574(e1000))
 		return;
 	if (!(*eec & EEC_CS)) {
