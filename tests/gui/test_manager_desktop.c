@@ -416,6 +416,13 @@ static void test_german(gconstpointer session)
 	application_picture(app, "manager-german");
 	application_press(app, BUTTON, "Sofort ausschalten");
 	application_expect(app, TILE, "Test-CD, Ausgeschaltet");
+	application_focus(app);
+	desktop_combine(app->desktop, XK_Control_L, XK_comma);
+	application_select(app, TILE, "Aktivität");
+	application_expect_description(app, CHART, "Netzwerk", "Netzwerk: Empfangen, Gesendet");
+	application_picture(app, "settings-german");
+	desktop_close(app->desktop, desktop_find(app->desktop, "Einstellungen von"));
+	application_wait_gone(app, TILE, "Aktivität");
 	application_press(app, "toggle button", "Maschinenmenü");
 	application_picture(app, "manager-german-menu");
 	application_press(app, BUTTON, "Löschen …");
