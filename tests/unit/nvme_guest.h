@@ -272,6 +272,16 @@ static inline void create_pair(struct nvme_guest *g, unsigned queue, unsigned si
 	g->pair[queue] = (struct nvme_queue_pair){ IO_SQ(queue), IO_CQ(queue), size, 0, 0, true };
 }
 
+static inline void enable_messages(struct nvme_guest *g)
+{
+	for (unsigned i = 0; i <= QUEUES; i++) {
+		fake_write(g->machine, MESSAGES + i * 16, 4, 0xFEE00000);
+		fake_write(g->machine, MESSAGES + i * 16 + 8, 4, 0x40 + i);
+		fake_write(g->machine, MESSAGES + i * 16 + 12, 4, 0);
+	}
+	pci_config_write(guest_pci(g), guest_pci(g)->msix + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+}
+
 /* Enabled, with queue pair 1. */
 static inline void guest_start(struct nvme_guest *g)
 {

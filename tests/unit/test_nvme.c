@@ -281,16 +281,6 @@ static void test_logs_and_events(struct fixture *f, gconstpointer data)
 	g_assert_cmphex(answer.result, ==, 0);
 }
 
-static void enable_messages(struct nvme_guest *g)
-{
-	for (unsigned i = 0; i <= QUEUES; i++) {
-		fake_write(g->machine, MESSAGES + i * 16, 4, 0xFEE00000);
-		fake_write(g->machine, MESSAGES + i * 16 + 8, 4, 0x40 + i);
-		fake_write(g->machine, MESSAGES + i * 16 + 12, 4, 0);
-	}
-	pci_config_write(guest_pci(g), guest_pci(g)->msix + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
-}
-
 static void test_interrupts(struct fixture *f, gconstpointer data)
 {
 	struct nvme_guest *g = &f->g;
@@ -327,6 +317,13 @@ static void test_interrupts(struct fixture *f, gconstpointer data)
 	g_assert_false(any_pirq(g));
 	g_assert_cmphex(admin(g, 0x0A, 0, 0, 0x07, 0).status, ==, 0);
 	g_assert_cmphex(g_array_index(messages, struct fake_msi, 1).data, ==, 0x40);
+	/* the registers go elsewhere, and with them the doorbells */
+	pci_config_write(guest_pci(g), PCI_BASE_ADDRESS_0, 4, REGISTERS + 0x80000);
+	g_assert_cmphex(fake_read(g->machine, REGISTERS + DOORBELL + 12, 4), ==, UINT32_MAX);
+	g_assert_cmphex(fake_read(g->machine, REGISTERS + 0x80000 + DOORBELL + 12, 4), ==, 0);
+	pci_config_write(guest_pci(g), PCI_BASE_ADDRESS_0, 4, REGISTERS);
+	for (unsigned i = 0; i < 2 * DEPTH; i++)
+		g_assert_cmphex(io(g, 2, i, 1, BUFFER, 0), ==, 0);
 	/* a queue without interrupts */
 	g_assert_cmphex(admin(g, 0x05, 0, IO_CQ(2), 15 << 16 | 2, 2 << 16 | 1).status, ==, 0);
 	g_assert_cmphex(admin(g, 0x01, 0, IO_SQ(2), 15 << 16 | 2, 2 << 16 | 1).status, ==, 0);

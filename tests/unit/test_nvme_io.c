@@ -213,6 +213,7 @@ static void test_full_queues(struct fixture *f, gconstpointer data)
 	unsigned done = 0;
 
 	(void)data;
+	enable_messages(g);
 	g_assert_cmphex(admin(g, 0x05, 0, IO_CQ(2), 3 << 16 | 2, 3).status, ==, 0);
 	g_assert_cmphex(admin(g, 0x01, 0, IO_SQ(2), 63 << 16 | 2, 2 << 16 | 1).status, ==, 0);
 	memset(ram(g, IO_CQ(2)), 0, 0x1000);

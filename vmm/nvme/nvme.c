@@ -3,10 +3,8 @@
 
 #include <string.h>
 
-#define BAR_REGISTERS 0
 #define BAR_MSIX 4
 #define REGISTERS_SIZE 0x2000
-#define DOORBELLS 0x1000
 
 #define VENDOR 0x1B36
 #define DEVICE 0x0010
@@ -20,6 +18,9 @@
 
 /* So many commands are started by one entry into the controller; the rest follows on the I/O thread. */
 #define COMMANDS_AT_ONCE 1024u
+
+#define COMPANY 4u              /* a message is held back while so many times more are under way, */
+#define MESSAGE_DELAY 100000u   /* but not longer than so many nanoseconds */
 
 enum {
 	REGISTER_CAP = 0x00,
@@ -61,21 +62,41 @@ void nvme_update_interrupt(struct nvme *nvme)
 	pci_set_intx(&nvme->pci, vectors & ~nvme->intms);
 }
 
-static void send_messages(struct nvme *nvme)
+/*
+ * While much more is under way than has completed, a message waits a little for company: a guest that keeps the queue
+ * full is better off with fewer of them, as is the host's thread that does the rest meanwhile.
+ */
+static bool can_wait(const struct nvme_cq *cq)
 {
-	bool messages = pci_msix_enabled(&nvme->pci);
+	return cq->posted * COMPANY < cq->promised;
+}
+
+static void send_messages(struct nvme *nvme, bool all)
+{
+	bool messages = pci_msix_enabled(&nvme->pci), held = false;
 
 	for (unsigned i = 0; i <= nvme->queues; i++) {
 		struct nvme_cq *cq = nvme->cq[i];
 
 		if (!cq || !cq->posted)
 			continue;
-		cq->posted = false;
+		if (messages && cq->interrupts && !all && can_wait(cq)) {
+			held = true;
+			continue;
+		}
+		cq->posted = 0;
 		if (messages && cq->interrupts)
 			pci_msix_notify(&nvme->pci, cq->vector);
 	}
 	if (!messages)
 		nvme_update_interrupt(nvme);
+	if (held && !nvme->message.pending)
+		timer_set(&nvme->message, clock_now(&nvme->pci.device.vm->clock) + MESSAGE_DELAY);
+}
+
+static void send_held(void *opaque)
+{
+	send_messages(opaque, true);
 }
 
 /* --- Running --- */
@@ -95,7 +116,7 @@ void nvme_process(struct nvme *nvme)
 	} while (more && budget);
 	nvme_deliver_events(nvme);
 	nvme->processing = false;
-	send_messages(nvme);
+	send_messages(nvme, false);
 	/* Other vCPUs may feed the queues, by shadow doorbells, for as long as they like. */
 	if (!budget && nvme_has_work(nvme))
 		timer_set(&nvme->resume, clock_now(&nvme->pci.device.vm->clock));
@@ -137,13 +158,13 @@ static void trouble(struct block *block, int error, const char *message, void *o
 static void stop(struct nvme *nvme)
 {
 	timer_cancel(&nvme->resume);
+	timer_cancel(&nvme->message);
 	nvme->discarding = true;
 	/* Nobody is left for whom trouble should keep a request. */
 	block_set_trouble_handler(nvme->block, NULL, NULL);
 	block_cancel(nvme->block);
 	block_drain(nvme->block);
 	block_set_trouble_handler(nvme->block, trouble, nvme);
-	nvme->discarding = false;
 	nvme->flushing = nvme->restart = false;
 	for (unsigned i = 0; i < NVME_QUEUE_IDS; i++) {
 		if (nvme->sq[i])
@@ -158,6 +179,7 @@ static void stop(struct nvme *nvme)
 	nvme->shadow = nvme->event_index = 0;
 	memset(nvme->events, 0, sizeof nvme->events);
 	nvme_reset_features(nvme);
+	nvme->discarding = false;
 }
 
 /* Section 7.3.2: what configures the admin queue stays. */
@@ -308,8 +330,8 @@ static void mmio_write(void *opaque, uint64_t offset, unsigned size, uint64_t va
 		return;
 	}
 	for (unsigned i = 0; i < size; i += 4, offset += 4, value >>= 32) {
-		if (offset >= DOORBELLS)
-			nvme_doorbell(nvme, (unsigned)(offset - DOORBELLS) / 4, (uint32_t)value);
+		if (offset >= NVME_DOORBELLS)
+			nvme_doorbell(nvme, (unsigned)(offset - NVME_DOORBELLS) / 4, (uint32_t)value);
 		else
 			register_write(nvme, (unsigned)offset, (uint32_t)value);
 	}
@@ -352,13 +374,14 @@ static const struct device_ops nvme_ops = {
 	.destroy = nvme_destroy,
 };
 
-/* Without bus mastering commands wait in their queues; without messages the pin speaks. */
+/* Without bus mastering commands wait in their queues; without messages the pin speaks, and heads may not come late. */
 static void config_written(struct pci_device *device, unsigned offset, unsigned size)
 {
 	struct nvme *nvme = (struct nvme *)device;
 
 	(void)offset;
 	(void)size;
+	nvme_place_doorbells(nvme);
 	nvme_update_interrupt(nvme);
 	nvme_process(nvme);
 }
@@ -392,10 +415,11 @@ struct nvme *nvme_new(struct vm *vm, struct pci_bus *bus, struct block *block, c
 	nvme->queues = CLAMP(options->queues, 1, NVME_QUEUES_MAX);
 	nvme_derive_names(nvme, options->serial);
 	timer_init(&nvme->resume, &vm->clock, resume, nvme);
+	timer_init(&nvme->message, &vm->clock, send_held, nvme);
 	pci_device_init(&nvme->pci, &identity);
 	nvme->pci.config_written = config_written;
 	/* SeaBIOS reaches only what is below 4 GiB. */
-	pci_bar_registers(&nvme->pci, BAR_REGISTERS, PCI_BAR_MEMORY32, REGISTERS_SIZE, &mmio_ops, nvme, "nvme");
+	pci_bar_registers(&nvme->pci, NVME_BAR_REGISTERS, PCI_BAR_MEMORY32, REGISTERS_SIZE, &mmio_ops, nvme, "nvme");
 	add_capabilities(&nvme->pci, nvme->queues + 1);
 	pci_plug(bus, &nvme->pci, options->devfn);
 	nvme->watch = loop_watch(&vm->loop, block_event_fd(block), G_IO_IN, block_ready, nvme);
@@ -428,7 +452,7 @@ void nvme_drain(struct nvme *nvme)
 	nvme->processing = true;
 	block_drain(nvme->block);
 	nvme->processing = false;
-	send_messages(nvme);
+	send_messages(nvme, true);
 	timer_set(&nvme->resume, clock_now(&nvme->pci.device.vm->clock));
 }
 

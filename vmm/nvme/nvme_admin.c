@@ -55,6 +55,7 @@ static void create_cq(struct nvme_command *command)
 		cq->interrupts = entry->word[1] & QUEUE_INTERRUPTS;
 		cq->vector = vector;
 		nvme_shadow_start(nvme, id);
+		nvme_place_doorbells(nvme);
 	}
 	nvme_complete(command, status, 0);
 }

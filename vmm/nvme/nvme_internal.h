@@ -20,6 +20,8 @@
 #define NVME_EVENTS_MAX 4u            /* AERL + 1 */
 #define NVME_ERRORS_MAX 16u           /* ELPE + 1 */
 #define NVME_FEATURES 0x0Cu
+#define NVME_BAR_REGISTERS 0
+#define NVME_DOORBELLS 0x1000u /* in these registers */
 #define NVME_NAMESPACE 1u
 #define NVME_ALL_NAMESPACES 0xFFFFFFFFu
 #define NVME_ENTRY_SHIFT 6u           /* bytes of a submission queue's entry */
@@ -98,6 +100,7 @@ struct nvme_command {
 };
 
 struct nvme_cq {
+	struct nvme *nvme;
 	uint16_t id, size;
 	uint64_t base;
 	uint8_t *entries; /* RAM never moves */
@@ -107,7 +110,9 @@ struct nvme_cq {
 	uint16_t vector;
 	uint16_t users;    /* submission queues */
 	uint16_t promised; /* entries for commands under way; a command starts only if its completion has room */
-	bool posted;       /* something since the last message */
+	uint16_t posted;   /* since the last message */
+	struct bus_region doorbell; /* over the controller's registers while writes to it may come late */
+	bool eager;        /* for good: commands have waited for the guest to take completions */
 };
 
 struct nvme_sq {
@@ -142,6 +147,7 @@ struct nvme {
 	struct block *block;
 	GSource *watch;
 	struct timer resume;  /* goes on with what was left for later, or what a loaded state has outstanding */
+	struct timer message; /* sends messages that were held back */
 	bool ssd;
 	unsigned queues;      /* that a guest can have */
 	uint64_t sectors;
@@ -198,13 +204,15 @@ struct nvme_cq *nvme_cq_new(struct nvme *nvme, uint16_t id, uint64_t base, uint1
 struct nvme_sq *nvme_sq_new(struct nvme *nvme, uint16_t id, uint64_t base, uint16_t size, struct nvme_cq *cq);
 void nvme_cq_free(struct nvme *nvme, struct nvme_cq *cq);
 void nvme_sq_free(struct nvme *nvme, struct nvme_sq *sq);
+/* Puts the head doorbells where the guest has put the registers, or away; after anything of that has changed. */
+void nvme_place_doorbells(struct nvme *nvme);
 /* The guest wrote a doorbell register (section 3.1.24): index counts registers of 4 bytes. */
 void nvme_doorbell(struct nvme *nvme, unsigned index, uint32_t value);
 /* True: commands were started. Takes *budget down by one for each. */
 bool nvme_start_commands(struct nvme *nvme, unsigned *budget);
 /* Whether a submission queue has commands that could start. */
 bool nvme_has_work(struct nvme *nvme);
-/* For one more completion beside those that are promised. */
+/* For one more completion beside those that are promised. Looks for what the guest has taken if it has to. */
 bool nvme_has_completion_room(struct nvme *nvme, struct nvme_cq *cq);
 /* Without messages, what the guest takes has to be known at once. */
 void nvme_look_at_heads(struct nvme *nvme);

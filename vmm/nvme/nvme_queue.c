@@ -5,6 +5,57 @@
 
 #define BURST 16u /* commands taken from one queue before the next one's turn */
 
+/* --- Head doorbells --- */
+
+/*
+ * That the guest has taken completions matters only if there is no room for others. So its writes of the head wait in
+ * the kernel until something else leaves the guest, and are fetched when they are needed.
+ */
+static uint64_t head_read(void *opaque, uint64_t offset, unsigned size)
+{
+	(void)opaque;
+	(void)offset;
+	(void)size;
+	return 0;
+}
+
+static void head_write(void *opaque, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct nvme_cq *cq = opaque;
+
+	if (offset == 0 && size == 4)
+		nvme_doorbell(cq->nvme, cq->id * 2u + 1, (uint32_t)value);
+}
+
+static const struct bus_ops head_ops = { head_read, head_write };
+
+void nvme_place_doorbells(struct nvme *nvme)
+{
+	struct bus *bus = &nvme->pci.device.vm->mmio;
+	uint64_t registers = nvme->pci.bars[NVME_BAR_REGISTERS].address;
+	bool late = registers != PCI_BAR_UNMAPPED && pci_msix_enabled(&nvme->pci);
+
+	for (unsigned id = 1; id <= nvme->queues; id++) {
+		struct nvme_cq *cq = nvme->cq[id];
+		uint64_t place = registers + NVME_DOORBELLS + id * 8 + 4;
+		bool wanted = cq && late && !cq->eager;
+
+		if (cq && cq->doorbell.mapped && (!wanted || cq->doorbell.base != place))
+			bus_unmap(bus, &cq->doorbell);
+		if (wanted && !cq->doorbell.mapped)
+			bus_map(bus, &cq->doorbell, place);
+	}
+}
+
+/* Whoever waits for the head has to hear of it: from now on it comes at once. */
+static void fetch_head(struct nvme *nvme, struct nvme_cq *cq)
+{
+	if (!cq->doorbell.mapped)
+		return;
+	cq->eager = true;
+	bus_unmap(&nvme->pci.device.vm->mmio, &cq->doorbell);
+}
+
 /* --- Making and freeing --- */
 
 struct nvme_cq *nvme_cq_new(struct nvme *nvme, uint16_t id, uint64_t base, uint16_t size)
@@ -15,7 +66,9 @@ struct nvme_cq *nvme_cq_new(struct nvme *nvme, uint16_t id, uint64_t base, uint1
 	if (!entries)
 		return NULL;
 	cq = g_new0(struct nvme_cq, 1);
-	*cq = (struct nvme_cq){ .id = id, .size = size, .base = base, .entries = entries, .phase = true };
+	*cq = (struct nvme_cq){ .nvme = nvme, .id = id, .size = size, .base = base, .entries = entries, .phase = true };
+	cq->doorbell = (struct bus_region){ .name = "nvme head", .ops = &head_ops, .device = cq, .size = 4,
+					    .priority = BUS_PRIORITY_PCI, .coalesced = true };
 	nvme->cq[id] = cq;
 	return cq;
 }
@@ -41,6 +94,7 @@ struct nvme_sq *nvme_sq_new(struct nvme *nvme, uint16_t id, uint64_t base, uint1
 
 void nvme_cq_free(struct nvme *nvme, struct nvme_cq *cq)
 {
+	bus_unmap(&nvme->pci.device.vm->mmio, &cq->doorbell);
 	nvme->cq[cq->id] = NULL;
 	g_free(cq);
 }
@@ -191,8 +245,12 @@ bool nvme_has_completion_room(struct nvme *nvme, struct nvme_cq *cq)
 
 		if (full + cq->promised + 1u < cq->size)
 			return true;
+		if (attempt == 0)
+			bus_drain(&nvme->pci.device.vm->mmio);
+		else
+			fetch_head(nvme, cq);
 		if (!has_shadow(nvme, cq->id))
-			return false;
+			continue;
 		/* Twice: the guest may have moved on before it could see that it has to ring. */
 		if (attempt)
 			ask_for_ring(nvme, cq->id, true, cq->head);
@@ -355,7 +413,7 @@ static void post(struct nvme_sq *sq, uint16_t id, uint16_t status, uint32_t resu
 		cq->tail = 0;
 		cq->phase = !cq->phase;
 	}
-	cq->posted = true;
+	cq->posted++;
 }
 
 static void note_failure(struct nvme_command *command, uint16_t status)

@@ -237,6 +237,7 @@ void nvme_state(struct device *device, struct state *state)
 		return;
 	check_loaded(nvme, state);
 	nvme->restart = true;
+	nvme_place_doorbells(nvme);
 	nvme_update_interrupt(nvme);
 	timer_set(&nvme->resume, clock_now(&nvme->pci.device.vm->clock));
 }
