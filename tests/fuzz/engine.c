@@ -82,6 +82,20 @@ static const struct engine_backend fuzz_backend = {
 	.free = free_engine,
 };
 
+static GLogWriterOutput quiet(GLogLevelFlags level, const GLogField *fields, gsize count, gpointer data)
+{
+	(void)level;
+	(void)fields;
+	(void)count;
+	(void)data;
+	return G_LOG_WRITER_HANDLED;
+}
+
+void fuzz_be_quiet(void)
+{
+	g_log_set_writer_func(quiet, NULL, NULL);
+}
+
 struct engine *engine_uring_new(GError **error)
 {
 	struct fuzz_engine *fuzz = g_new0(struct fuzz_engine, 1);

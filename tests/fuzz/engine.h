@@ -6,3 +6,6 @@
 
 /* A hostile image's tables may lead far out; files never become longer than this (EFBIG). */
 #define FUZZ_FILE_MAX (16ull << 20)
+
+/* What is said about the input does not matter. */
+void fuzz_be_quiet(void);

@@ -26,15 +26,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
 
-static GLogWriterOutput quiet(GLogLevelFlags level, const GLogField *fields, gsize count, gpointer data)
-{
-	(void)level;
-	(void)fields;
-	(void)count;
-	(void)data;
-	return G_LOG_WRITER_HANDLED;
-}
-
 /* Beside the image: what the seeds name as their backing image and their data file. */
 static char *folder, *image_path, *target_path, *base_path, *data_path;
 
@@ -62,7 +53,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 	(void)argc;
 	(void)argv;
-	g_log_set_writer_func(quiet, NULL, NULL);
+	fuzz_be_quiet();
 	folder = g_dir_make_tmp("oriel-fuzz-XXXXXX", NULL);
 	if (!folder)
 		abort();

@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh fuzzer corpus: every image of the corpus, then a bounded run that starts from them; as TAP.
+# run.sh fuzzer corpus: every input of the corpus, then a bounded run that starts from them; as TAP.
 # ORIEL_FUZZ_SECONDS makes the run longer, ORIEL_FUZZ_ARTIFACTS keeps what it finds (and what it learnt).
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -30,12 +30,12 @@ fuzz() { # number, what it is, arguments
 }
 
 if [ ! -x "$1" ]; then
-	echo "1..0 # SKIP not built: meson compile -C build fuzz-qcow2"
+	echo "1..0 # SKIP not built: meson compile -C build fuzzers"
 	exit 0
 fi
 fuzzer=$1
 corpus=$2
 seconds=${ORIEL_FUZZ_SECONDS:-60}
 echo "1..2"
-fuzz 1 "corpus of $(ls "$corpus" | wc -l) images" -runs=0 "$corpus"
-fuzz 2 "images made up for $seconds s" -max_total_time="$seconds" "$found/learnt" "$corpus"
+fuzz 1 "corpus of $(ls "$corpus" | wc -l) inputs" -runs=0 "$corpus"
+fuzz 2 "inputs made up for $seconds s" -max_total_time="$seconds" "$found/learnt" "$corpus"

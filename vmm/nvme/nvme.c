@@ -49,11 +49,12 @@ struct device *nvme_device(struct nvme *nvme)
 /* Without messages the pin shows that a queue has completions that the guest has not taken (section 7.5.1). */
 void nvme_update_interrupt(struct nvme *nvme)
 {
+	bool messages = pci_msix_enabled(&nvme->pci);
 	uint32_t vectors = 0;
 
-	if (!pci_msix_enabled(&nvme->pci))
+	if (!messages)
 		nvme_look_at_heads(nvme);
-	for (unsigned i = 0; i <= nvme->queues; i++) {
+	for (unsigned i = 0; i <= nvme->queues && !messages; i++) {
 		const struct nvme_cq *cq = nvme->cq[i];
 
 		if (cq && cq->interrupts && cq->head != cq->tail)
