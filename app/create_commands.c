@@ -81,6 +81,7 @@ static gboolean fill_in(struct create *create, struct oriel_machine_description 
 		resources = oriel_host_recommend(host, info);
 		if (!info->generic || create->system)
 			description->system = info->id;
+		description->nvme = oriel_system_wants_nvme(info);
 		if (!description->cpus)
 			description->cpus = resources.cpus;
 		if (!description->memory)

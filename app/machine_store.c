@@ -140,7 +140,8 @@ static gboolean create_configuration(const char *folder, const char *id,
 	if (description->disk_size) {
 		config->has_disk[0] = true;
 		config->disks[0] = (struct config_disk){ .kind = CONFIG_DISK, .path = disk_path(description, id),
-							   .ssd = true };
+							   .ssd = true,
+							   .bus = description->nvme ? CONFIG_BUS_NVME : CONFIG_BUS_AHCI };
 	}
 	for (guint i = 0; description->disks && description->disks[i]; i++) {
 		guint port = i ? i + 1 : 0; /* the CD drive is at port 1 */

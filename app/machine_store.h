@@ -32,6 +32,7 @@ struct oriel_machine_description {
 	const char *iso;       /* absolute, or NULL for an empty drive */
 	guint64 disk_size;     /* bytes; 0: no disk */
 	const char *disk_folder; /* where the disk is made, named after the machine; NULL: in the machine's folder */
+	gboolean nvme;         /* the disk is on NVMe instead of AHCI */
 	gboolean preallocate;  /* the disk takes all of its room now */
 	const char *const *disks; /* instead: images to be moved there (at most 5, NULL at the end), or NULL */
 	guint64 memory;        /* bytes; 0: the default */

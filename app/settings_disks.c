@@ -220,11 +220,15 @@ static void add_options(struct row *row, GtkGrid *form)
 	static const struct settings_choice caches[] = {
 		{ "writeback", N_("This computer’s (writeback)") }, { "none", N_("None (direct)") }, { NULL, NULL },
 	};
+	static const struct settings_choice buses[] = {
+		{ "ahci", N_("SATA (any guest)") }, { "nvme", N_("NVMe (faster; new systems)") }, { NULL, NULL },
+	};
 	static const struct settings_choice answers[] = {
 		{ "pause", N_("Pause until it is mended") }, { "report", N_("Report them to the guest") }, { NULL, NULL },
 	};
 	g_autofree char *group = g_strdup_printf("disk%u", row->port);
 
+	settings_field_add_choice(row->settings, form, _("Connection"), group, "bus", buses);
 	settings_field_add_choice(row->settings, form, _("Cache"), group, "cache", caches);
 	settings_field_add_choice(row->settings, form, _("Errors of this computer"), group, "errors", answers);
 	settings_field_add_switch(row->settings, form, _("Solid state disk"), group, "ssd");

@@ -210,6 +210,13 @@ static void raise_recommendation(struct oriel_system_info *info)
 		info->recommended.cpus = MAX(info->recommended.cpus, era->recommended.cpus);
 }
 
+/* What is only known by its family may be older than what the family's newest have. */
+gboolean oriel_system_wants_nvme(const struct oriel_system_info *info)
+{
+	return !info->generic && info->devices & ORIEL_DEVICE_NVME &&
+	       (info->family == ORIEL_FAMILY_WINDOWS || info->family == ORIEL_FAMILY_LINUX);
+}
+
 static gboolean refuses_bios(OsinfoOs *os)
 {
 	g_autoptr(OsinfoFirmwareList) list = osinfo_os_get_complete_firmware_list(os, NULL);

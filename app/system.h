@@ -61,6 +61,9 @@ G_DECLARE_FINAL_TYPE(OrielSystem, oriel_system, ORIEL, SYSTEM, GObject)
 /* Lives as long as the system. */
 const struct oriel_system_info *oriel_system_get_info(OrielSystem *self);
 
+/* Whether its disk had better be on NVMe: it is known to have the driver, also in its installer. */
+gboolean oriel_system_wants_nvme(const struct oriel_system_info *info);
+
 /* A themed icon: the system's own logo if the theme has it, or its family's, which Oriel brings along (oriel-linux ...). */
 GIcon *oriel_system_create_icon(OrielSystem *self);
 

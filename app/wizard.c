@@ -333,7 +333,7 @@ static void create_machine(OrielWizard *self)
 	/* The disk first: as long as nothing is on it the firmware goes on to the disc, and no longer. */
 	creation->description = (struct oriel_machine_description){
 		.id = creation->id, .name = creation->name, .system = creation->system, .iso = creation->iso,
-		.disk_size = choice.disk, .disk_folder = creation->disk_folder,
+		.disk_size = choice.disk, .nvme = choice.nvme, .disk_folder = creation->disk_folder,
 		.preallocate = choice.preallocate, .memory = choice.memory, .cpus = choice.cpus,
 	};
 	if (self->import) {

@@ -127,6 +127,7 @@ void oriel_wizard_machine_get(OrielWizardMachine *self, struct oriel_wizard_choi
 		.memory = oriel_resource_rows_get_memory(&self->resources),
 		.disk = disk && !self->has_import ? oriel_disk_form_get_size(&self->disk) : 0,
 		.disk_folder = self->disk.folder,
+		.nvme = oriel_system_wants_nvme(oriel_system_get_info(self->system)),
 		.preallocate = gtk_toggle_button_get_active(self->disk.preallocate),
 		.system = oriel_system_get_info(self->system)->generic &&
 			  oriel_system_get_info(self->system)->family == ORIEL_FAMILY_OTHER ?

@@ -29,6 +29,7 @@ struct oriel_wizard_choice {
 	guint cpus;
 	guint64 memory, disk; /* bytes; no disk: 0 */
 	const char *disk_folder; /* for the disk, valid until the next change; NULL: the machine's */
+	gboolean nvme;             /* as the system wants it */
 	gboolean preallocate, start;
 };
 

@@ -605,6 +605,7 @@ static void test_needs(void)
 		g_assert_cmpuint(info->recommended.disk, ==, cases[i].disk);
 		g_assert_cmphex(info->devices & cases[i].has, ==, cases[i].has);
 		g_assert_cmphex(info->devices & cases[i].lacks, ==, 0);
+		g_assert_cmpint(oriel_system_wants_nvme(info), ==, (cases[i].has & ORIEL_DEVICE_NVME) != 0);
 		g_assert_true(G_IS_THEMED_ICON(icon));
 	}
 }

@@ -516,7 +516,8 @@ static void test_place(struct fixture *f, gconstpointer unused)
 {
 	g_autofree char *place = g_dir_make_tmp("oriel-place-XXXXXX", NULL);
 	g_autofree char *disk = g_build_filename(place, "one.img", NULL);
-	struct oriel_machine_description description = { .name = "one", .disk_size = MIB, .disk_folder = place };
+	struct oriel_machine_description description = { .name = "one", .disk_size = MIB, .disk_folder = place,
+							 .nvme = TRUE };
 	struct machine_config *config;
 	g_autoptr(GError) error = NULL;
 	GStatBuf status;
@@ -528,6 +529,7 @@ static void test_place(struct fixture *f, gconstpointer unused)
 	config = oriel_store_load("one", &error);
 	g_assert_no_error(error);
 	g_assert_cmpstr(config->disks[0].path, ==, disk);
+	g_assert_cmpint(config->disks[0].bus, ==, CONFIG_BUS_NVME);
 	machine_config_free(config);
 	g_assert_cmpint(g_stat(disk, &status), ==, 0);
 	g_assert_cmpint(status.st_size, ==, MIB);
