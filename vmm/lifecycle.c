@@ -5,6 +5,7 @@
 #include "../display/vga.h"
 #include "chipset/pm.h"
 #include "machine.h"
+#include "machine_usb.h"
 #include "net/network.h"
 #include "nvme/nvme.h"
 #include "storage/ahci.h"
@@ -60,7 +61,7 @@ static bool has_room(struct machine *machine)
 	for (unsigned i = 0; i < CONFIG_DISKS; i++)
 		if (machine->nvme[i] && nvme_has_room(machine->nvme[i]))
 			return true;
-	return ahci_has_room(machine->ahci);
+	return ahci_has_room(machine->ahci) || machine_usb_has_room(machine);
 }
 
 /* A full disk is the one trouble that ends without the user's word. */
@@ -118,6 +119,7 @@ void machine_mend(struct machine *machine, bool retry)
 	for (unsigned i = 0; i < CONFIG_DISKS; i++)
 		if (machine->nvme[i])
 			(retry ? nvme_retry : nvme_fail)(machine->nvme[i]);
+	machine_usb_mend(machine, retry);
 }
 
 bool machine_resume(struct machine *machine)

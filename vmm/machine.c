@@ -18,6 +18,7 @@
 #include "chipset/serial_backend.h"
 #include "forwards.h"
 #include "machine_control.h"
+#include "machine_usb.h"
 #include "net/e1000.h"
 #include "net/nat.h"
 #include "nvme/nvme.h"
@@ -137,7 +138,7 @@ static void plug_nvme(struct machine *machine, unsigned number, struct block *bl
 	plug(machine, nvme_device(machine->nvme[number]));
 }
 
-static bool attach_disk(struct machine *machine, unsigned port, const struct config_disk *disk, GError **error)
+struct block *machine_open_disk(const struct machine *machine, const struct config_disk *disk, GError **error)
 {
 	g_autofree char *path = machine_config_path(machine->config, disk->path);
 	struct block_options options = {
@@ -147,8 +148,14 @@ static bool attach_disk(struct machine *machine, unsigned port, const struct con
 		.cache = disk->cache_none ? BLOCK_CACHE_NONE : BLOCK_CACHE_WRITEBACK,
 		.report_errors = disk->report_errors,
 	};
+
+	return block_open(&options, error);
+}
+
+static bool attach_disk(struct machine *machine, unsigned port, const struct config_disk *disk, GError **error)
+{
 	struct ahci_disk_options drive = { .serial = disk->serial, .ssd = disk->ssd };
-	struct block *block = block_open(&options, error);
+	struct block *block = machine_open_disk(machine, disk, error);
 
 	if (!block)
 		return false;
@@ -235,7 +242,7 @@ static bool plug_everything(struct machine *machine, GError **error)
 	plug_sound(machine);
 	if (!plug_network(machine, error))
 		return false;
-	return plug_display(machine, error) && plug_storage(machine, error);
+	return plug_display(machine, error) && plug_storage(machine, error) && machine_plug_usb(machine, error);
 }
 
 struct machine *machine_new(struct machine_config *config, GError **error)

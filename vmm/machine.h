@@ -54,6 +54,7 @@ struct pm;
 struct rtc;
 struct serial_backend;
 struct vga;
+struct xhci;
 
 struct machine {
 	bool built; /* KVM and everything on it exist */
@@ -75,6 +76,7 @@ struct machine {
 	struct pm *pm;
 	struct rtc *rtc;
 	struct vga *vga;
+	struct xhci *xhci; /* NULL: no USB */
 	struct serial_backend *serial; /* NULL: nothing is connected */
 	struct network *network; /* the other end of e1000's cable */
 	GPtrArray *forwards; /* struct nat_forward *: ports of the host that lead there, see forwards.h */
@@ -123,6 +125,9 @@ void machine_input(struct machine *machine, const struct input_event *events, un
 /* Saves the screen as a PNG file, in a thread of its own; done may be NULL and is called there, without the lock. */
 void machine_screenshot(struct machine *machine, const char *path,
 			void (*done)(void *opaque, const char *path, const GError *error), void *opaque);
+
+/* Opens the image as its group says. */
+struct block *machine_open_disk(const struct machine *machine, const struct config_disk *disk, GError **error);
 
 /* Between machine.c and lifecycle.c. */
 void machine_init_lifecycle(struct machine *machine);

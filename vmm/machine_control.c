@@ -11,11 +11,13 @@
 #include "control/control.h"
 #include "forwards.h"
 #include "machine.h"
+#include "machine_usb.h"
 #include "net/e1000.h"
 #include "net/forward.h"
 #include "net/network.h"
 #include "nvme/nvme.h"
 #include "storage/ahci.h"
+#include "usb/xhci.h"
 
 typedef void (*add_counter)(void *opaque, const char *name, uint64_t value);
 
@@ -202,6 +204,16 @@ static void do_forward(void *opaque, const char *forward, bool add, control_done
 	machine_forward(opaque, forward, add, done, done_opaque);
 }
 
+static bool do_plug_stick(void *opaque, const char *path, bool read_only, GError **error)
+{
+	return machine_plug_stick(opaque, path, read_only, error);
+}
+
+static bool do_unplug_stick(void *opaque, const char *path, bool force, GError **error)
+{
+	return machine_unplug_stick(opaque, path, force, error);
+}
+
 static uint64_t resident_bytes(void)
 {
 	g_autofree char *text = NULL;
@@ -265,7 +277,8 @@ static void count_vcpus(struct machine *machine, add_counter add, void *opaque)
 	count_process(sum.guest, add, opaque);
 }
 
-static void count_disk(unsigned port, const struct block_statistics *statistics, add_counter add, void *opaque)
+static void count_disk(const char *name, unsigned port, const struct block_statistics *statistics, add_counter add,
+		       void *opaque)
 {
 	static const char *const operations[BLOCK_OPERATIONS] = {
 		[BLOCK_READ] = "read", [BLOCK_WRITE] = "write", [BLOCK_FLUSH] = "flush",
@@ -281,9 +294,9 @@ static void count_disk(unsigned port, const struct block_statistics *statistics,
 		};
 
 		for (size_t n = 0; n < G_N_ELEMENTS(counters); n++) {
-			g_autofree char *name = g_strdup_printf("disk%u.%s.%s", port, operations[i], counters[n].name);
+			g_autofree char *full = g_strdup_printf("%s%u.%s.%s", name, port, operations[i], counters[n].name);
 
-			add(opaque, name, counters[n].value);
+			add(opaque, full, counters[n].value);
 		}
 	}
 }
@@ -325,7 +338,13 @@ static void do_statistics(void *opaque, add_counter add, void *add_opaque)
 							    ahci_statistics(machine->ahci, port);
 
 		if (statistics)
-			count_disk(port, statistics, add, add_opaque);
+			count_disk("disk", port, statistics, add, add_opaque);
+	}
+	for (unsigned port = 0; port < XHCI_CONNECTORS; port++) {
+		struct block *stick = machine_stick(machine, port);
+
+		if (stick)
+			count_disk("usb", port, block_statistics(stick), add, add_opaque);
 	}
 	for (int input = 0; machine->hda && input < 2; input++)
 		count_sound(machine->hda, input, add, add_opaque);
@@ -361,6 +380,8 @@ static const struct control_ops ops = {
 	.set_link = set_link,
 	.forwards = list_forwards,
 	.forward = do_forward,
+	.plug_stick = do_plug_stick,
+	.unplug_stick = do_unplug_stick,
 	.statistics = do_statistics,
 	.refresh_screen = refresh_screen,
 };

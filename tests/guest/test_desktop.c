@@ -101,6 +101,7 @@ static void test_desktop(void)
 	guest_set(guest, "machine", "memory", "256");
 	guest_set(guest, "display", "width", "1024");
 	guest_set(guest, "display", "height", "768");
+	guest_set(guest, "usb", "tablet", "false"); /* relative motion is what is tried here */
 	guest_set_linux(guest, false, "drm_kms_helper.fbdev_emulation=0 root=/dev/sda rw init=/init");
 	guest_start(guest);
 	guest_wait_line(guest, "desktop: started", 240);

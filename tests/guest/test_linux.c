@@ -218,6 +218,8 @@ static void test_devices(void)
 
 	guest_set_disc(guest, data_disc);
 	/* Drawing the console is slow where ring 0 is emulated; the desktop's test looks at this display. */
+	/* The mouse that is checked here is the PS/2 one. */
+	guest_set(guest, "usb", "tablet", "false");
 	guest_set_linux(guest, true, "drm_kms_helper.fbdev_emulation=0");
 	guest_start(guest);
 	guest_wait_line(guest, "agent: ready", 300);

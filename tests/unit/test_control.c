@@ -94,6 +94,16 @@ static bool fake_eject(void *machine, int drive, bool force, GError **error)
 	return note(machine, error, "eject %d %d ", drive, force);
 }
 
+static bool fake_plug(void *machine, const char *path, bool read_only, GError **error)
+{
+	return note(machine, error, "plug %s %d ", path, read_only);
+}
+
+static bool fake_unplug(void *machine, const char *path, bool force, GError **error)
+{
+	return note(machine, error, "unplug %s %d ", path, force);
+}
+
 static void fake_statistics(void *machine, void (*add)(void *opaque, const char *name, uint64_t value), void *opaque)
 {
 	(void)machine;
@@ -167,8 +177,8 @@ static void fake_forward(void *machine, const char *forward, bool add, control_d
 
 static const struct control_ops ops = {
 	fake_state, fake_message, fake_refresh, fake_pty, fake_pause, fake_resume, fake_reset, fake_power_button,
-	fake_stop, fake_raise, fake_retry, fake_fail, fake_insert, fake_eject, fake_statistics, fake_discs,
-	fake_microphone, fake_set_microphone, fake_link, fake_set_link, fake_forwards, fake_forward,
+	fake_stop, fake_raise, fake_retry, fake_fail, fake_insert, fake_eject, fake_plug, fake_unplug, fake_statistics,
+	fake_discs, fake_microphone, fake_set_microphone, fake_link, fake_set_link, fake_forwards, fake_forward,
 };
 
 static void sink_event(struct input_sink *sink, const struct input_event *event)
@@ -309,6 +319,8 @@ static void test_methods(struct fixture *f, gconstpointer unused)
 	expect_call(f, "Retry", NULL, "retry ");
 	expect_call(f, "Fail", NULL, "fail ");
 	expect_call(f, "InsertDisc", g_variant_new("(is)", -1, "/tmp/a disc.iso"), "insert -1 /tmp/a disc.iso ");
+	expect_call(f, "PlugStick", g_variant_new("(sb)", "/tmp/a stick.img", TRUE), "plug /tmp/a stick.img 1 ");
+	expect_call(f, "UnplugStick", g_variant_new("(sb)", "/tmp/a stick.img", FALSE), "unplug /tmp/a stick.img 0 ");
 	expect_call(f, "EjectDisc", g_variant_new("(ib)", 2, TRUE), "eject 2 1 ");
 	expect_call(f, "SetMicrophone", g_variant_new("(b)", TRUE), "microphone 1 ");
 	expect_call(f, "SetLink", g_variant_new("(b)", FALSE), "link 0 ");
@@ -351,6 +363,8 @@ static void test_errors(struct fixture *f, gconstpointer unused)
 	expect_error(f, "SetLink", g_variant_new("(b)", TRUE), known[3].name, "no adapter");
 	g_string_truncate(f->calls, 0);
 	expect_error(f, "InsertDisc", g_variant_new("(is)", 0, "disc.iso"), known[1].name, "absolute");
+	expect_error(f, "PlugStick", g_variant_new("(sb)", "stick.img", FALSE), known[1].name, "absolute");
+	expect_error(f, "UnplugStick", g_variant_new("(sb)", "stick.img", FALSE), known[1].name, "absolute");
 	expect_error(f, "Screenshot", g_variant_new("(s)", "shot.png"), known[1].name, "absolute");
 	expect_error(f, "TypeText", g_variant_new("(s)", "na\303\257ve"), known[1].name, "U+00EF");
 	expect_error(f, "SendEvents", g_variant_new_parsed("([(17, 0, 1)],)"),

@@ -14,6 +14,10 @@ void machine_config_free(struct machine_config *config)
 		g_free(config->disks[i].path);
 		g_free(config->disks[i].serial);
 	}
+	for (unsigned i = 0; i < CONFIG_STICKS; i++) {
+		g_free(config->sticks[i].path);
+		g_free(config->sticks[i].serial);
+	}
 	g_free(config->folder);
 	g_free(config->name);
 	g_free(config->notes);

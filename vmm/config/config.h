@@ -12,11 +12,14 @@
  *	[diskN]     path  format=auto|raw|qcow2  read-only=false|true  cache=writeback|none
  *	            errors=pause|report  ssd=true|false  serial  bus=ahci|nvme
  *	[cdN]       path (without: an empty drive)  cache  serial
+ *	[usb]       controller=xhci|none  tablet=true|false  keyboard=false|true
+ *	[stickN]    path  format  read-only  cache  errors
  *	[firmware]  bios  vga-rom  log=false|true
  *	[kernel]    kernel  initrd  command-line
  *
- * N is a port of the AHCI controller, or with bus=nvme just a number, 0-5, that only one of diskN and cdN may take. Unlike in the other groups the
- * group itself says something: [cd1] alone is an empty drive.
+ * N is a port of the AHCI controller, or with bus=nvme just a number, 0-5, that only one of diskN and cdN may take.
+ * Unlike in the other groups the group itself says something: [cd1] alone is an empty drive. Sticks are numbered 0-3 on
+ * their own.
  */
 #pragma once
 
@@ -27,6 +30,7 @@
 enum config_disk_kind {
 	CONFIG_DISK, /* hard disk */
 	CONFIG_CD,
+	CONFIG_STICK, /* USB mass storage */
 };
 
 /*
@@ -57,6 +61,7 @@ struct config_disk {
 };
 
 #define CONFIG_DISKS 6 /* as many as the AHCI controller has ports */
+#define CONFIG_STICKS 4
 
 enum config_serial_kind {
 	CONFIG_SERIAL_NONE,
@@ -79,6 +84,11 @@ enum config_network {
 	CONFIG_NETWORK_E1000E,
 	CONFIG_NETWORK_E1000, /* for guests older than Windows 8 */
 	CONFIG_NETWORK_NONE,
+};
+
+enum config_usb {
+	CONFIG_USB_XHCI,
+	CONFIG_USB_NONE,
 };
 
 enum config_boot {
@@ -122,6 +132,10 @@ struct machine_config {
 	char *tftp, *boot_file; /* folder served to the guest, and what DHCP offers of it; or NULL */
 	bool has_disk[CONFIG_DISKS];
 	struct config_disk disks[CONFIG_DISKS]; /* by AHCI port or number */
+	enum config_usb usb;
+	bool usb_tablet, usb_keyboard;
+	bool has_stick[CONFIG_STICKS];
+	struct config_disk sticks[CONFIG_STICKS];
 	/* Boots this uncompressed ELF kernel instead of firmware; for tests. NULL: firmware. */
 	char *kernel, *initrd, *command_line;
 	/* Optional ROM images instead of the distribution's packages. */

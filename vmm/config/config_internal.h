@@ -32,6 +32,7 @@ struct key {
 };
 
 extern const struct key config_machine_keys[], config_disk_keys[];
+extern const char *const config_kind_names[]; /* groups, by enum config_disk_kind, without their number */
 extern const unsigned config_machine_key_count, config_disk_key_count;
 
 void config_set_defaults(struct machine_config *config);

@@ -14,6 +14,7 @@ static const char *const sound_devices[] = { "hda", "none", NULL };
 static const char *const sound_backends[] = { "pulse", "null", NULL };
 static const char *const network_devices[] = { "e1000e", "e1000", "none", NULL };
 static const char *const network_modes[] = { "nat", "isolated", NULL };
+static const char *const usb_controllers[] = { "xhci", "none", NULL };
 
 #define FIELD(field) G_STRUCT_OFFSET(struct machine_config, field)
 #define DISK_FIELD(field) G_STRUCT_OFFSET(struct config_disk, field)
@@ -45,6 +46,9 @@ const struct key config_machine_keys[] = {
 	{ "network", "capture", KEY_STRING, FIELD(capture) },
 	{ "network", "tftp", KEY_STRING, FIELD(tftp) },
 	{ "network", "boot-file", KEY_STRING, FIELD(boot_file) },
+	{ "usb", "controller", KEY_CHOICE, FIELD(usb), .names = usb_controllers },
+	{ "usb", "tablet", KEY_BOOL, FIELD(usb_tablet), .names = false_true },
+	{ "usb", "keyboard", KEY_BOOL, FIELD(usb_keyboard), .names = false_true },
 	{ "firmware", "bios", KEY_STRING, FIELD(firmware_path) },
 	{ "firmware", "vga-rom", KEY_STRING, FIELD(vga_rom_path) },
 	{ "firmware", "log", KEY_BOOL, FIELD(firmware_log), .names = false_true },
@@ -64,6 +68,7 @@ const struct key config_disk_keys[] = {
 	{ NULL, "bus", KEY_CHOICE, DISK_FIELD(bus), .names = buses },
 };
 
+const char *const config_kind_names[] = { [CONFIG_DISK] = "disk", [CONFIG_CD] = "cd", [CONFIG_STICK] = "stick" };
 const unsigned config_machine_key_count = G_N_ELEMENTS(config_machine_keys);
 const unsigned config_disk_key_count = G_N_ELEMENTS(config_disk_keys);
 
@@ -76,6 +81,7 @@ void config_set_defaults(struct machine_config *config)
 	config->display_height = 800;
 	config->serial = CONFIG_SERIAL_LOG;
 	config->link = true;
+	config->usb_tablet = true;
 }
 
 void config_set_disk_defaults(struct config_disk *disk, enum config_disk_kind kind)
@@ -114,7 +120,7 @@ bool machine_config_parse_mac(const char *text, uint8_t mac[6])
 
 char *config_group_name(const struct config_disk *disk, unsigned port)
 {
-	return g_strdup_printf("%s%u", disk->kind == CONFIG_CD ? "cd" : "disk", port);
+	return g_strdup_printf("%s%u", config_kind_names[disk->kind], port);
 }
 
 const struct key *config_find_key(const struct machine_config *config, const char *group, const char *name, void **base)

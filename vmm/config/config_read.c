@@ -239,27 +239,31 @@ static bool take_disk(const struct reader *reader, const char *group, enum confi
 		      GError **error)
 {
 	struct machine_config *config = reader->config;
+	unsigned count = kind == CONFIG_STICK ? CONFIG_STICKS : CONFIG_DISKS;
 	struct config_disk *disk;
+	bool *taken;
 	guint64 port;
 
-	if (!g_ascii_string_to_unsigned(number, 10, 0, CONFIG_DISKS - 1, &port, NULL) || strlen(number) != 1)
-		return fail_key(reader, group, NULL, error, "there is no such port; allowed are %s0 to %s%d",
-				kind == CONFIG_CD ? "cd" : "disk", kind == CONFIG_CD ? "cd" : "disk", CONFIG_DISKS - 1);
-	disk = &config->disks[port];
-	if (config->has_disk[port])
+	if (!g_ascii_string_to_unsigned(number, 10, 0, count - 1, &port, NULL) || strlen(number) != 1)
+		return fail_key(reader, group, NULL, error, "there is no such port; allowed are %s0 to %s%u",
+				config_kind_names[kind], config_kind_names[kind], count - 1);
+	disk = kind == CONFIG_STICK ? &config->sticks[port] : &config->disks[port];
+	taken = kind == CONFIG_STICK ? &config->has_stick[port] : &config->has_disk[port];
+	if (*taken)
 		return fail_key(reader, group, NULL, error, "port %u is already taken by [%s%u]; use another number",
-				(unsigned)port, disk->kind == CONFIG_CD ? "cd" : "disk", (unsigned)port);
-	config->has_disk[port] = true;
+				(unsigned)port, config_kind_names[disk->kind], (unsigned)port);
+	*taken = true;
 	config_set_disk_defaults(disk, kind);
 	for (unsigned i = 0; i < config_disk_key_count; i++)
 		if (!take_key(reader, group, &config_disk_keys[i], disk, error))
 			return false;
-	if (kind == CONFIG_DISK && !disk->path)
-		return fail_key(reader, group, NULL, error, "the key path is missing; it names the disk's image file");
+	if (kind != CONFIG_CD && !disk->path)
+		return fail_key(reader, group, NULL, error, "the key path is missing; it names the %s's image file",
+				config_kind_names[kind]);
 	if (kind == CONFIG_CD && !disk->read_only)
 		return fail_key(reader, group, "read-only", error, "a disc in a CD drive is always read-only");
-	if (kind == CONFIG_CD && disk->bus != CONFIG_BUS_AHCI)
-		return fail_key(reader, group, "bus", error, "CD drives need ahci; nvme is for disks");
+	if (kind != CONFIG_DISK && disk->bus != CONFIG_BUS_AHCI)
+		return fail_key(reader, group, "bus", error, "nvme is for disks only");
 	return true;
 }
 
@@ -274,6 +278,22 @@ static bool take_disks(const struct reader *reader, GError **error)
 			return false;
 		if (g_str_has_prefix(group, "cd") && !take_disk(reader, group, CONFIG_CD, group + 2, error))
 			return false;
+		if (g_str_has_prefix(group, "stick") && !take_disk(reader, group, CONFIG_STICK, group + 5, error))
+			return false;
+	}
+	return true;
+}
+
+static bool check_sticks(const struct reader *reader, GError **error)
+{
+	struct machine_config *config = reader->config;
+
+	for (unsigned i = 0; i < CONFIG_STICKS; i++) {
+		g_autofree char *group = g_strdup_printf("stick%u", i);
+
+		if (config->has_stick[i] && config->usb == CONFIG_USB_NONE)
+			return fail_key(reader, group, NULL, error, "a stick needs a USB controller; set controller of "
+					"[usb] to xhci");
 	}
 	return true;
 }
@@ -293,7 +313,7 @@ static bool check_together(const struct reader *reader, GError **error)
 		return fail_key(reader, "kernel", "initrd", error, "it needs the key kernel beside it");
 	if (config->command_line && !config->kernel)
 		return fail_key(reader, "kernel", "command-line", error, "it needs the key kernel beside it");
-	return true;
+	return check_sticks(reader, error);
 }
 
 static bool fail_read(const char *path, const char *folder, int code, GError **error)

@@ -40,22 +40,38 @@ static void put_key(GKeyFile *file, const char *group, const struct key *key, co
 		g_key_file_set_string(file, group, key->name, text);
 }
 
+static void put_drive_keys(struct machine_config *config, const char *group, const struct config_disk *disk)
+{
+	struct config_disk defaults;
+
+	config_set_disk_defaults(&defaults, disk->kind);
+	for (unsigned i = 0; i < config_disk_key_count; i++)
+		put_key(config->file, group, &config_disk_keys[i], disk, &defaults);
+}
+
+static void put_stick(struct machine_config *config, unsigned number)
+{
+	g_autofree char *group = g_strdup_printf("%s%u", config_kind_names[CONFIG_STICK], number);
+
+	if (config->has_stick[number])
+		put_drive_keys(config, group, &config->sticks[number]);
+	else
+		g_key_file_remove_group(config->file, group, NULL);
+}
+
 static void put_disk(struct machine_config *config, unsigned port)
 {
 	struct config_disk *disk = &config->disks[port];
 	struct config_disk other = { .kind = disk->kind == CONFIG_CD ? CONFIG_DISK : CONFIG_CD };
 	g_autofree char *group = config_group_name(disk, port);
 	g_autofree char *other_group = config_group_name(&other, port);
-	struct config_disk defaults;
 
 	g_key_file_remove_group(config->file, other_group, NULL);
 	if (!config->has_disk[port]) {
 		g_key_file_remove_group(config->file, group, NULL);
 		return;
 	}
-	config_set_disk_defaults(&defaults, disk->kind);
-	for (unsigned i = 0; i < config_disk_key_count; i++)
-		put_key(config->file, group, &config_disk_keys[i], disk, &defaults);
+	put_drive_keys(config, group, disk);
 	/* An empty CD drive has nothing to say but that it is there: a group needs a key to exist. */
 	if (!g_key_file_has_group(config->file, group))
 		g_key_file_set_string(config->file, group, "read-only", "true");
@@ -133,6 +149,8 @@ bool machine_config_save(struct machine_config *config, GError **error)
 		put_key(config->file, config_machine_keys[i].group, &config_machine_keys[i], config, &defaults);
 	for (unsigned i = 0; i < CONFIG_DISKS; i++)
 		put_disk(config, i);
+	for (unsigned i = 0; i < CONFIG_STICKS; i++)
+		put_stick(config, i);
 	text = g_key_file_to_data(config->file, &size, NULL);
 	/* Nobody shall lose a machine to values that do not go together. */
 	if (!config_check_text(config->folder, text, size, error))

@@ -131,6 +131,30 @@ static bool do_set_link(struct control *control, GVariant *parameters, GError **
 	return set_property(control, parameters, "Link", control->ops->set_link, error);
 }
 
+static bool get_stick(GVariant *parameters, const char **path, gboolean *flag, GError **error)
+{
+	g_variant_get(parameters, "(&sb)", path, flag);
+	return g_path_is_absolute(*path) || fail_argument(error, "The path of the disk image must be absolute");
+}
+
+static bool do_plug_stick(struct control *control, GVariant *parameters, GError **error)
+{
+	gboolean read_only;
+	const char *path;
+
+	return get_stick(parameters, &path, &read_only, error) &&
+	       control->ops->plug_stick(control->machine, path, read_only, error);
+}
+
+static bool do_unplug_stick(struct control *control, GVariant *parameters, GError **error)
+{
+	gboolean force;
+	const char *path;
+
+	return get_stick(parameters, &path, &force, error) &&
+	       control->ops->unplug_stick(control->machine, path, force, error);
+}
+
 static bool valid_event(const struct input_event *event)
 {
 	return event->type == EV_SYN || event->type == EV_KEY || event->type == EV_REL || event->type == EV_ABS;
@@ -254,6 +278,8 @@ static const struct method {
 	{ "Screenshot", .start = start_screenshot },
 	{ "Thumbnail", .start = start_thumbnail },
 	{ "InsertDisc", .call = do_insert_disc },
+	{ "PlugStick", .call = do_plug_stick },
+	{ "UnplugStick", .call = do_unplug_stick },
 	{ "EjectDisc", .call = do_eject_disc },
 	{ "SendKeys", .start = start_send_keys },
 	{ "TypeText", .start = start_type_text },

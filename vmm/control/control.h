@@ -44,6 +44,9 @@ struct control_ops {
 	/* drive: AHCI port, or -1 for the first CD drive. path is absolute. */
 	bool (*insert_disc)(void *machine, int drive, const char *path, GError **error);
 	bool (*eject_disc)(void *machine, int drive, bool force, GError **error);
+	/* A disk image as a USB stick; path is absolute. force: even if the guest still writes to it. */
+	bool (*plug_stick)(void *machine, const char *path, bool read_only, GError **error);
+	bool (*unplug_stick)(void *machine, const char *path, bool force, GError **error);
 	/* Calls add(opaque, name, value) for every counter. */
 	void (*statistics)(void *machine, void (*add)(void *opaque, const char *name, uint64_t value), void *opaque);
 	/* For every CD drive; path "": nothing is in it. */

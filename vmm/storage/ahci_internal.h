@@ -8,6 +8,7 @@
 #include "../state.h"
 #include "../vm.h"
 #include "ahci.h"
+#include "scsi.h"
 
 #define AHCI_SLOTS 32
 #define SECTOR 512u
@@ -113,18 +114,14 @@ struct ata_disk {
 	uint8_t error_log[SECTOR]; /* page 10h */
 };
 
-struct cd_sense {
-	uint8_t key, asc, ascq;
-};
-
 struct cd_drive {
 	struct ahci_cd_options options;
 	bool tray_open;
 	bool locked;
 	bool notify;        /* SET FEATURES: asynchronous notification */
 	uint8_t event;      /* for GET EVENT STATUS NOTIFICATION */
-	struct cd_sense sense;
-	struct cd_sense attention; /* unit attention that waits to be told */
+	struct scsi_sense sense;
+	struct scsi_sense attention; /* unit attention that waits to be told */
 };
 
 struct ahci_port {
@@ -215,25 +212,6 @@ void atapi_cd_state(struct ahci_port *port, struct state *state);
 
 #define CD_REPLY_MAX 1024
 
-enum cd_key {
-	CD_NO_SENSE = 0,
-	CD_NOT_READY = 2,
-	CD_MEDIUM_ERROR = 3,
-	CD_ILLEGAL_REQUEST = 5,
-	CD_UNIT_ATTENTION = 6,
-};
-
-/* additional sense code and qualifier in one number */
-#define CD_INVALID_OPCODE 0x2000
-#define CD_OUT_OF_RANGE 0x2100
-#define CD_INVALID_FIELD 0x2400
-#define CD_MEDIUM_CHANGED 0x2800
-#define CD_POWER_ON 0x2900
-#define CD_READ_ERROR 0x1100
-#define CD_NO_MEDIUM 0x3A01
-#define CD_TRAY_OPEN 0x3A02
-#define CD_REMOVAL_PREVENTED 0x5302
-
 /* Media events of GET EVENT STATUS NOTIFICATION (MMC-5 section 6.7.2.3) */
 enum cd_event {
 	CD_EVENT_NONE,
@@ -245,7 +223,7 @@ enum cd_event {
 /* attach.c: opens the tray; the disc is gone. */
 void cd_remove_disc(struct ahci_port *port);
 
-void cd_check(struct ahci_command *command, enum cd_key key, unsigned code);
+void cd_check(struct ahci_command *command, enum scsi_key key, unsigned code);
 /* Ends with data, cut to the allocation length. */
 void cd_reply(struct ahci_command *command, const uint8_t *data, unsigned length, unsigned allocation);
 uint32_t cd_sectors(const struct ahci_port *port);
@@ -261,8 +239,3 @@ void cd_read_disc_information(struct ahci_command *command);
 void cd_read_track_information(struct ahci_command *command);
 void cd_read_subchannel(struct ahci_command *command);
 void cd_read_dvd_structure(struct ahci_command *command);
-
-static inline uint16_t get_be16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
-static inline uint32_t get_be32(const uint8_t *p) { return (uint32_t)get_be16(p) << 16 | get_be16(p + 2); }
-static inline void put_be16(uint8_t *p, unsigned v) { p[0] = (uint8_t)(v >> 8); p[1] = (uint8_t)v; }
-static inline void put_be32(uint8_t *p, uint32_t v) { put_be16(p, v >> 16); put_be16(p + 2, v); }

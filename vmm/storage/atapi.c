@@ -24,9 +24,9 @@ static void packet_done(struct ahci_command *command)
 	ahci_command_done(command);
 }
 
-void cd_check(struct ahci_command *command, enum cd_key key, unsigned code)
+void cd_check(struct ahci_command *command, enum scsi_key key, unsigned code)
 {
-	drive_of(command)->sense = (struct cd_sense){ (uint8_t)key, (uint8_t)(code >> 8), (uint8_t)code };
+	drive_of(command)->sense = scsi_sense(key, code);
 	command->taskfile.count = REASON_COMMAND | REASON_TO_HOST;
 	ahci_command_failed(command, (uint8_t)(key << 4 | ATA_ABRT));
 }
@@ -44,7 +44,7 @@ static bool medium_missing(struct ahci_command *command)
 {
 	if (command->port->block)
 		return false;
-	cd_check(command, CD_NOT_READY, drive_of(command)->tray_open ? CD_TRAY_OPEN : CD_NO_MEDIUM);
+	cd_check(command, SCSI_NOT_READY, drive_of(command)->tray_open ? SCSI_TRAY_OPEN : SCSI_NO_MEDIUM);
 	return true;
 }
 
@@ -58,25 +58,22 @@ static void test_unit_ready(struct ahci_command *command)
 static void request_sense(struct ahci_command *command)
 {
 	struct cd_drive *drive = drive_of(command);
-	struct cd_sense sense = drive->sense;
-	uint8_t data[18] = { 0x70 };
+	struct scsi_sense sense = drive->sense;
+	uint8_t data[SCSI_SENSE_SIZE];
 
 	if (!sense.key && drive->attention.key) {
 		sense = drive->attention;
-		drive->attention = (struct cd_sense){ 0 };
+		drive->attention = (struct scsi_sense){ 0 };
 	}
-	data[2] = sense.key;
-	data[7] = sizeof data - 8;
-	data[12] = sense.asc;
-	data[13] = sense.ascq;
-	drive->sense = (struct cd_sense){ 0 };
+	scsi_put_sense(sense, data);
+	drive->sense = (struct scsi_sense){ 0 };
 	cd_reply(command, data, sizeof data, command->packet[4]);
 }
 
 static void read_finished(struct ahci_command *command, int error)
 {
 	if (error)
-		cd_check(command, CD_MEDIUM_ERROR, CD_READ_ERROR);
+		cd_check(command, SCSI_MEDIUM_ERROR, SCSI_READ_ERROR);
 	else
 		packet_done(command);
 }
@@ -86,21 +83,20 @@ static void read_sectors(struct ahci_command *command, uint64_t lba, uint64_t co
 	uint64_t sectors = cd_sectors(command->port);
 
 	if (lba > sectors || count > sectors - lba)
-		cd_check(command, CD_ILLEGAL_REQUEST, CD_OUT_OF_RANGE);
+		cd_check(command, SCSI_ILLEGAL_REQUEST, SCSI_OUT_OF_RANGE);
 	else if (count == 0)
 		packet_done(command);
 	else if (ahci_command_map(command, count * CD_SECTOR))
 		ahci_command_submit(command, BLOCK_READ, lba * CD_SECTOR, count * CD_SECTOR, read_finished);
 }
 
-static void read_10(struct ahci_command *command)
+static void read_blocks(struct ahci_command *command)
 {
-	read_sectors(command, get_be32(command->packet + 2), get_be16(command->packet + 7));
-}
+	uint64_t lba;
+	uint32_t count;
 
-static void read_12(struct ahci_command *command)
-{
-	read_sectors(command, get_be32(command->packet + 2), get_be32(command->packet + 6));
+	scsi_block_range(command->packet, &lba, &count);
+	read_sectors(command, lba, count);
 }
 
 /* Only the user data of data sectors: an image of 2048-byte sectors has nothing else. */
@@ -111,7 +107,7 @@ static void read_cd(struct ahci_command *command)
 	uint64_t count = get_be32(packet + 5) & 0xFFFFFF;
 
 	if ((type != 0 && type != 2 && type != 4) || subchannel || (fields != 0x10 && fields != 0))
-		cd_check(command, CD_ILLEGAL_REQUEST, CD_INVALID_FIELD);
+		cd_check(command, SCSI_ILLEGAL_REQUEST, SCSI_INVALID_FIELD);
 	else
 		read_sectors(command, get_be32(packet + 2), fields ? count : 0);
 }
@@ -128,7 +124,7 @@ static void read_capacity(struct ahci_command *command)
 static void seek(struct ahci_command *command)
 {
 	if (get_be32(command->packet + 2) >= cd_sectors(command->port))
-		cd_check(command, CD_ILLEGAL_REQUEST, CD_OUT_OF_RANGE);
+		cd_check(command, SCSI_ILLEGAL_REQUEST, SCSI_OUT_OF_RANGE);
 	else
 		packet_done(command);
 }
@@ -145,7 +141,7 @@ static void start_stop(struct ahci_command *command)
 	struct cd_drive *drive = drive_of(command);
 
 	if (tray && !start && drive->locked && command->port->block) {
-		cd_check(command, CD_ILLEGAL_REQUEST, CD_REMOVAL_PREVENTED);
+		cd_check(command, SCSI_ILLEGAL_REQUEST, SCSI_REMOVAL_PREVENTED);
 		return;
 	}
 	if (tray && !start)
@@ -172,7 +168,7 @@ static const struct {
 	[0x1B] = { start_stop, 0 },
 	[0x1E] = { prevent_removal, 0 },
 	[0x25] = { read_capacity, CD_MEDIUM },
-	[0x28] = { read_10, CD_MEDIUM },
+	[0x28] = { read_blocks, CD_MEDIUM },
 	[0x2B] = { seek, CD_MEDIUM },
 	[0x42] = { cd_read_subchannel, CD_MEDIUM },
 	[0x43] = { cd_read_toc, CD_MEDIUM },
@@ -181,7 +177,7 @@ static const struct {
 	[0x51] = { cd_read_disc_information, CD_MEDIUM },
 	[0x52] = { cd_read_track_information, CD_MEDIUM },
 	[0x5A] = { cd_mode_sense_10, 0 },
-	[0xA8] = { read_12, CD_MEDIUM },
+	[0xA8] = { read_blocks, CD_MEDIUM },
 	[0xAD] = { cd_read_dvd_structure, CD_MEDIUM },
 	[0xBB] = { packet_done, 0 }, /* SET CD SPEED */
 	[0xBD] = { cd_mechanism_status, 0 },
@@ -195,20 +191,20 @@ static void run_packet(struct ahci_command *command)
 
 	command->protocol = AHCI_PACKET;
 	if (!packets[operation].run) {
-		cd_check(command, CD_ILLEGAL_REQUEST, CD_INVALID_OPCODE);
+		cd_check(command, SCSI_ILLEGAL_REQUEST, SCSI_INVALID_OPCODE);
 		return;
 	}
 	if (drive->attention.key && !(requirements & CD_ANY_TIME)) {
-		struct cd_sense sense = drive->attention;
+		struct scsi_sense sense = drive->attention;
 
-		drive->attention = (struct cd_sense){ 0 };
-		cd_check(command, CD_UNIT_ATTENTION, (unsigned)sense.asc << 8 | sense.ascq);
+		drive->attention = (struct scsi_sense){ 0 };
+		cd_check(command, SCSI_UNIT_ATTENTION, (unsigned)sense.asc << 8 | sense.ascq);
 		return;
 	}
 	if (requirements & CD_MEDIUM && medium_missing(command))
 		return;
 	if (!(requirements & CD_KEEPS_SENSE))
-		drive->sense = (struct cd_sense){ 0 };
+		drive->sense = (struct scsi_sense){ 0 };
 	packets[operation].run(command);
 }
 
@@ -305,8 +301,8 @@ static void cd_reset(struct ahci_port *port)
 {
 	port->cd.locked = false;
 	port->cd.notify = false;
-	port->cd.sense = (struct cd_sense){ 0 };
-	port->cd.attention = (struct cd_sense){ CD_UNIT_ATTENTION, CD_POWER_ON >> 8, 0 };
+	port->cd.sense = (struct scsi_sense){ 0 };
+	port->cd.attention = (struct scsi_sense){ SCSI_UNIT_ATTENTION, SCSI_POWER_ON >> 8, 0 };
 }
 
 const struct ahci_drive_ops atapi_cd_ops = {
@@ -334,6 +330,6 @@ void atapi_cd_state(struct ahci_port *port, struct state *state)
 	cd->locked = bytes[1];
 	cd->notify = bytes[2];
 	cd->event = bytes[3];
-	cd->sense = (struct cd_sense){ bytes[4], bytes[5], bytes[6] };
-	cd->attention = (struct cd_sense){ bytes[7], bytes[8], bytes[9] };
+	cd->sense = (struct scsi_sense){ bytes[4], bytes[5], bytes[6] };
+	cd->attention = (struct scsi_sense){ bytes[7], bytes[8], bytes[9] };
 }

@@ -13,7 +13,7 @@
 
 static void invalid_field(struct ahci_command *command)
 {
-	cd_check(command, CD_ILLEGAL_REQUEST, CD_INVALID_FIELD);
+	cd_check(command, SCSI_ILLEGAL_REQUEST, SCSI_INVALID_FIELD);
 }
 
 static unsigned current_profile(const struct ahci_port *port)
@@ -44,14 +44,14 @@ static void inquiry_page(struct ahci_command *command, unsigned allocation)
 void cd_inquiry(struct ahci_command *command)
 {
 	unsigned allocation = get_be16(command->packet + 3);
-	uint8_t data[36] = { 0x05, 0x80, 0x05, 0x32, sizeof data - 5 };
+	uint8_t data[SCSI_INQUIRY_SIZE];
 
 	if (command->packet[1] & 1) {
 		inquiry_page(command, allocation);
 	} else if (command->packet[2]) {
 		invalid_field(command);
 	} else {
-		memcpy(data + 8, "ORIEL   " "DVD-ROM         " "1.0 ", 28);
+		scsi_put_inquiry(data, 0x05, 0x05, 0x32, "DVD-ROM");
 		cd_reply(command, data, sizeof data, allocation);
 	}
 }
@@ -110,7 +110,7 @@ static void mode_sense(struct ahci_command *command, unsigned header, unsigned a
 
 	length = kind == 3 ? 0 : put_pages(command->port, command->packet[2] & 0x3F, data + header);
 	if (kind == 3) {
-		cd_check(command, CD_ILLEGAL_REQUEST, 0x3900); /* saving parameters not supported */
+		cd_check(command, SCSI_ILLEGAL_REQUEST, SCSI_SAVING_NOT_SUPPORTED);
 		return;
 	}
 	if (!length) {
@@ -382,7 +382,7 @@ void cd_read_dvd_structure(struct ahci_command *command)
 	uint8_t data[2052] = { 0 };
 
 	if (current_profile(command->port) != PROFILE_DVD_ROM) {
-		cd_check(command, CD_ILLEGAL_REQUEST, 0x3000); /* incompatible medium */
+		cd_check(command, SCSI_ILLEGAL_REQUEST, 0x3000); /* incompatible medium */
 	} else if (format == 0) {
 		put_be16(data, 2050);
 		data[4] = 1;    /* DVD-ROM, version 1 */

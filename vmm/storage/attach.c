@@ -104,7 +104,7 @@ bool ahci_insert(struct ahci *ahci, unsigned number, const char *path, GError **
 	ahci_port_set_block(port, block);
 	port->cd.tray_open = false;
 	port->cd.locked = false;
-	port->cd.attention = (struct cd_sense){ CD_UNIT_ATTENTION, CD_MEDIUM_CHANGED >> 8, 0 };
+	port->cd.attention = (struct scsi_sense){ SCSI_UNIT_ATTENTION, SCSI_MEDIUM_CHANGED >> 8, 0 };
 	port->cd.event = CD_EVENT_NEW;
 	if (port->cd.notify)
 		ahci_port_notify(port);

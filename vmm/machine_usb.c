@@ -1,0 +1,117 @@
+#include "machine_usb.h"
+
+#include <gio/gio.h>
+
+#include "../input/usb_keyboard.h"
+#include "../input/usb_tablet.h"
+#include "machine.h"
+#include "usb/storage.h"
+#include "usb/usb.h"
+#include "usb/xhci.h"
+
+/* Takes over what new made, unless there is no connector for it. */
+static bool attach(struct machine *machine, struct usb_device *device, GError **error)
+{
+	if (xhci_attach(machine->xhci, device, error))
+		return true;
+	device->ops->destroy(device);
+	return false;
+}
+
+static bool attach_stick(struct machine *machine, const struct config_disk *stick, GError **error)
+{
+	struct block *block = machine_open_disk(machine, stick, error);
+
+	if (!block)
+		return false;
+	if (block_size(block) < 512) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "%s is smaller than a sector, so it cannot be "
+			    "a stick", block_path(block));
+		block_close(block);
+		return false;
+	}
+	return attach(machine, usb_storage_new(&machine->vm, block), error);
+}
+
+bool machine_plug_usb(struct machine *machine, GError **error)
+{
+	const struct machine_config *config = machine->config;
+	struct vm *vm = &machine->vm;
+
+	if (config->usb == CONFIG_USB_NONE)
+		return true;
+	machine->xhci = xhci_new(vm, &machine->pci);
+	g_ptr_array_add(machine->devices, xhci_device(machine->xhci));
+	if (config->usb_tablet && !attach(machine, usb_tablet_new(vm, &machine->input), error))
+		return false;
+	if (config->usb_keyboard && !attach(machine, usb_keyboard_new(vm, &machine->input), error))
+		return false;
+	for (unsigned i = 0; i < CONFIG_STICKS; i++)
+		if (config->has_stick[i] && !attach_stick(machine, &config->sticks[i], error))
+			return false;
+	return true;
+}
+
+struct block *machine_stick(const struct machine *machine, unsigned connector)
+{
+	return machine->xhci ? usb_storage_block(xhci_connected(machine->xhci, connector)) : NULL;
+}
+
+static struct usb_device *find_stick(const struct machine *machine, const char *path)
+{
+	g_autofree char *wanted = machine_config_path(machine->config, path);
+
+	for (unsigned i = 0; i < XHCI_CONNECTORS; i++) {
+		struct block *block = machine_stick(machine, i);
+
+		if (block && strcmp(block_path(block), wanted) == 0)
+			return xhci_connected(machine->xhci, i);
+	}
+	return NULL;
+}
+
+bool machine_plug_stick(struct machine *machine, const char *path, bool read_only, GError **error)
+{
+	struct config_disk stick = { .kind = CONFIG_STICK, .path = (char *)path, .read_only = read_only };
+
+	if (machine->xhci)
+		return attach_stick(machine, &stick, error);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "The machine has no USB controller; set controller of [usb] in "
+		    "its machine.conf to xhci");
+	return false;
+}
+
+bool machine_unplug_stick(struct machine *machine, const char *path, bool force, GError **error)
+{
+	struct usb_device *stick = find_stick(machine, path);
+
+	if (!stick) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "No stick with the image %s is plugged in", path);
+		return false;
+	}
+	if (!force && usb_storage_in_use(stick)) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY, "The guest still uses the stick %s. Unmount or eject it in "
+			    "the guest, or force it and lose what was not written", path);
+		return false;
+	}
+	xhci_detach(machine->xhci, stick);
+	return true;
+}
+
+bool machine_usb_has_room(struct machine *machine)
+{
+	for (unsigned i = 0; i < XHCI_CONNECTORS; i++) {
+		struct block *block = machine_stick(machine, i);
+
+		if (block && block_has_room(block))
+			return true;
+	}
+	return false;
+}
+
+void machine_usb_mend(struct machine *machine, bool retry)
+{
+	for (unsigned i = 0; i < XHCI_CONNECTORS; i++)
+		if (machine_stick(machine, i))
+			usb_storage_mend(xhci_connected(machine->xhci, i), retry);
+}
