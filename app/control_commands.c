@@ -115,6 +115,40 @@ int oriel_command_eject(const struct oriel_command *command, int argc, char **ar
 	return call(argv[1], "EjectDisc", g_variant_new("(ib)", drive, force));
 }
 
+static int call_stick(const struct oriel_command *command, const GOptionEntry *entries, const gboolean *flag,
+		      const char *method, int argc, char **argv)
+{
+	g_autofree char *path = NULL;
+	int status;
+
+	if (!oriel_command_parse(command, entries, 2, 2, &argc, &argv, &status))
+		return status;
+	path = g_canonicalize_filename(argv[2], NULL);
+	return call(argv[1], method, g_variant_new("(sb)", path, *flag));
+}
+
+int oriel_command_plug(const struct oriel_command *command, int argc, char **argv)
+{
+	gboolean read_only = FALSE;
+	const GOptionEntry entries[] = {
+		{ "read-only", 0, 0, G_OPTION_ARG_NONE, &read_only, "The guest cannot change the image", NULL },
+		{ NULL },
+	};
+
+	return call_stick(command, entries, &read_only, "PlugStick", argc, argv);
+}
+
+int oriel_command_unplug(const struct oriel_command *command, int argc, char **argv)
+{
+	gboolean force = FALSE;
+	const GOptionEntry entries[] = {
+		{ "force", 0, 0, G_OPTION_ARG_NONE, &force, "Even if the guest still writes to it", NULL },
+		{ NULL },
+	};
+
+	return call_stick(command, entries, &force, "UnplugStick", argc, argv);
+}
+
 int oriel_command_keys(const struct oriel_command *command, int argc, char **argv)
 {
 	int status;

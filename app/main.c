@@ -27,6 +27,8 @@ static const struct oriel_command commands[] = {
 	{ "screenshot", "NAME [FILE]", "Save the screen as a PNG file", oriel_command_screenshot },
 	{ "insert", "NAME FILE", "Put a disc image into the CD drive", oriel_command_insert },
 	{ "eject", "NAME", "Take the disc out of the CD drive", oriel_command_eject },
+	{ "plug", "NAME FILE", "Plug in a disk image as a USB stick", oriel_command_plug },
+	{ "unplug", "NAME FILE", "Pull out a USB stick", oriel_command_unplug },
 	{ "keys", "NAME KEYS...", "Press keys, for example ctrl+alt+delete", oriel_command_keys },
 	{ "type", "NAME TEXT", "Type a text as a US keyboard would", oriel_command_type },
 	{ "disk", "COMMAND ...", "Create, check, convert ... images of disks", oriel_command_disk },

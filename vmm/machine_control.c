@@ -17,6 +17,7 @@
 #include "net/network.h"
 #include "nvme/nvme.h"
 #include "storage/ahci.h"
+#include "usb/usb.h"
 #include "usb/xhci.h"
 
 typedef void (*add_counter)(void *opaque, const char *name, uint64_t value);
@@ -301,6 +302,18 @@ static void count_disk(const char *name, unsigned port, const struct block_stati
 	}
 }
 
+static void count_usb(const struct machine *machine, unsigned port, add_counter add, void *opaque)
+{
+	const struct usb_device *device = xhci_connected(machine->xhci, port);
+	struct block *stick = machine_stick(machine, port);
+	g_autofree char *name = g_strdup_printf("usb%u.transfers", port);
+
+	if (device)
+		add(opaque, name, device->transfers);
+	if (stick)
+		count_disk("usb", port, block_statistics(stick), add, opaque);
+}
+
 static void count_sound(const struct hda *hda, bool input, add_counter add, void *opaque)
 {
 	const struct audio_counters *counters = hda_counters(hda, input);
@@ -340,12 +353,8 @@ static void do_statistics(void *opaque, add_counter add, void *add_opaque)
 		if (statistics)
 			count_disk("disk", port, statistics, add, add_opaque);
 	}
-	for (unsigned port = 0; port < XHCI_CONNECTORS; port++) {
-		struct block *stick = machine_stick(machine, port);
-
-		if (stick)
-			count_disk("usb", port, block_statistics(stick), add, add_opaque);
-	}
+	for (unsigned port = 0; machine->xhci && port < XHCI_CONNECTORS; port++)
+		count_usb(machine, port, add, add_opaque);
 	for (int input = 0; machine->hda && input < 2; input++)
 		count_sound(machine->hda, input, add, add_opaque);
 	if (machine->network)

@@ -115,6 +115,20 @@ static bool do_eject(void *machine, int drive, bool force, GError **error)
 	return true;
 }
 
+static bool do_plug(void *machine, const char *path, bool read_only, GError **error)
+{
+	(void)error;
+	record(machine, "plug %s %d\n", path, read_only);
+	return true;
+}
+
+static bool do_unplug(void *machine, const char *path, bool force, GError **error)
+{
+	(void)error;
+	record(machine, "unplug %s %d\n", path, force);
+	return true;
+}
+
 static void do_statistics(void *machine, void (*add)(void *opaque, const char *name, uint64_t value), void *opaque)
 {
 	(void)machine;
@@ -146,6 +160,7 @@ static const struct control_ops ops = {
 	.state = get_state, .message = get_nothing, .serial_pty = get_nothing, .refresh_screen = refresh_screen,
 	.pause = do_pause, .resume = do_resume, .reset = do_reset, .power_button = do_power_button, .stop = do_stop, .raise = do_reset,
 	.retry = do_reset, .fail = do_reset, .insert_disc = do_insert, .eject_disc = do_eject,
+	.plug_stick = do_plug, .unplug_stick = do_unplug,
 	.statistics = do_statistics, .discs = no_discs, .microphone = not_there, .link = not_there,
 	.forwards = no_forwards,
 };
@@ -282,7 +297,7 @@ static void test_help(struct fixture *f, gconstpointer unused)
 {
 	static const char *const commands[] = {
 		"create", "list", "start", "show", "pause", "resume", "reset", "power-button", "stop", "screenshot", "insert",
-		"eject", "keys", "type", "statistics", "import", "clone", "delete", "config", "log", "identify", "systems",
+		"eject", "plug", "unplug", "keys", "type", "statistics", "import", "clone", "delete", "config", "log", "identify", "systems",
 		"check",
 	};
 	g_autofree char *help = run(f, 0, "--help", NULL);
@@ -485,7 +500,7 @@ static void expect_record(struct fixture *f, const char *text)
 static void test_control(struct fixture *f, gconstpointer unused)
 {
 	g_autofree char *shot = g_build_filename(f->folder, "shot.png", NULL);
-	g_autofree char *insert = NULL;
+	g_autofree char *insert = NULL, *plug = NULL;
 
 	(void)unused;
 	g_free(run(f, 0, "create", "box", "--disk", "1M", NULL));
@@ -507,6 +522,10 @@ static void test_control(struct fixture *f, gconstpointer unused)
 	expect(f, 0, "", "eject", "box", "--force", NULL);
 	insert = g_strdup_printf("insert 2 %s/disc.iso\neject -1 1\n", f->folder);
 	expect_record(f, insert);
+	expect(f, 0, "", "plug", "box", "stick.img", "--read-only");
+	expect(f, 0, "", "unplug", "box", "stick.img", NULL);
+	plug = g_strdup_printf("plug %s/stick.img 1\nunplug %s/stick.img 0\n", f->folder, f->folder);
+	expect_record(f, plug);
 	expect(f, 0, "", "keys", "box", "ctrl+c", "f1");
 	expect(f, 0, "", "type", "box", "--enter", "ok");
 	expect(f, 0, "", "type", "box", "--", "-");

@@ -91,6 +91,8 @@ static void test_defaults(struct folder *folder, gconstpointer unused)
 		g_assert_cmpuint(config->display_width, ==, 1280);
 		for (unsigned port = 0; port < CONFIG_DISKS; port++)
 			g_assert_false(config->has_disk[port]);
+		g_assert_cmpint(config->usb, ==, CONFIG_USB_XHCI);
+		g_assert_true(config->usb_tablet && !config->usb_keyboard && !config->has_stick[0]);
 		g_assert_null(config->kernel);
 		g_assert_null(config->firmware_path);
 		machine_config_free(config);
@@ -121,6 +123,8 @@ static void test_everything(struct folder *folder, gconstpointer unused)
 		"[disk0]\npath=disks/system.img\nformat=qcow2\nread-only=true\ncache=none\nerrors=report\nssd=false\nserial=ORIEL 1\n"
 		"[cd3]\n"
 		"[cd5]\npath=/isos/install.iso\n"
+		"[usb]\ncontroller=xhci\ntablet=false\nkeyboard=true\n"
+		"[stick3]\npath=s.qcow2\nread-only=true\n"
 		"[firmware]\nbios=/b.bin\nvga-rom=v.bin\nlog=true\n"
 		"[kernel]\nkernel=vmlinux\ninitrd=initrd.gz\ncommand-line=console=ttyS0 root=/dev/sda\n");
 	g_autofree char *path = machine_config_path(config, config->disks[0].path);
@@ -153,6 +157,11 @@ static void test_everything(struct folder *folder, gconstpointer unused)
 	g_assert_null(config->disks[3].path);
 	g_assert_true(config->disks[3].read_only && !config->disks[3].ssd);
 	g_assert_cmpstr(absolute, ==, "/isos/install.iso");
+	g_assert_true(config->usb_keyboard && !config->usb_tablet);
+	g_assert_true(config->has_stick[3] && !config->has_stick[0] && !config->has_disk[1]);
+	g_assert_cmpint(config->sticks[3].kind, ==, CONFIG_STICK);
+	g_assert_cmpstr(config->sticks[3].path, ==, "s.qcow2");
+	g_assert_true(config->sticks[3].read_only);
 	g_assert_cmpstr(config->firmware_path, ==, "/b.bin");
 	g_assert_cmpstr(config->vga_rom_path, ==, "v.bin");
 	g_assert_true(config->firmware_log);
@@ -205,6 +214,10 @@ static void test_broken(struct folder *folder, gconstpointer unused)
 		{ "[cd1]\nread-only=false\n", "line 2:", { "always read-only" } },
 		{ "[cd1]\nbus=nvme\n", "line 2:", { "[cd1] bus", "ahci" } },
 		{ "[disk1]\npath=a\nbus=ide\n", "line 3:", { "ahci, nvme" } },
+		{ "[usb]\ncontroller=uhci\n", "line 2:", { "xhci, none" } },
+		{ "[stick4]\npath=a\n", "line 1:", { "[stick4]", "stick0 to stick3" } },
+		{ "[stick1]\n", "line 1:", { "[stick1]", "path" } },
+		{ "[stick1]\npath=a\n[usb]\ncontroller=none\n", "line 1:", { "[stick1]", "xhci" } },
 		{ "[kernel]\ninitrd=a\n", "line 2:", { "[kernel] initrd", "kernel" } },
 		{ "[kernel]\ncommand-line=a\n", "line 2:", { "[kernel] command-line" } },
 	};

@@ -263,7 +263,7 @@ static bool take_disk(const struct reader *reader, const char *group, enum confi
 	if (kind == CONFIG_CD && !disk->read_only)
 		return fail_key(reader, group, "read-only", error, "a disc in a CD drive is always read-only");
 	if (kind != CONFIG_DISK && disk->bus != CONFIG_BUS_AHCI)
-		return fail_key(reader, group, "bus", error, "nvme is for disks only");
+		return fail_key(reader, group, "bus", error, "nvme is for disks only; allowed is ahci");
 	return true;
 }
 

@@ -129,6 +129,7 @@ struct usb_device {
 	uint8_t configuration;
 	bool remote_wakeup;
 	bool suspended;
+	uint64_t transfers; /* that have ended; counted by the controller */
 	uint32_t halted; /* endpoints: bit by number, those for IN from bit 16 */
 	/* Set while it is plugged in. */
 	void (*wakeup)(struct usb_device *device, void *opaque);

@@ -205,6 +205,7 @@ static void transfer_done(struct usb_transfer *transfer)
 	struct xhci_endpoint *endpoint = (struct xhci_endpoint *)((char *)transfer -
 					 G_STRUCT_OFFSET(struct xhci_endpoint, transfer));
 
+	endpoint->device->transfers++;
 	finish(endpoint, completion_of(transfer->status), MIN(transfer->actual, transfer->length));
 	xhci_endpoint_run(endpoint);
 }

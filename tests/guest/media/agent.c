@@ -385,6 +385,8 @@ static void read_input(struct agent *agent, struct input *input)
 			report(agent, "input %s: key %u %d", input->name, event->code, event->value);
 		else if (event->type == EV_REL)
 			report(agent, "input %s: motion %u %d", input->name, event->code, event->value);
+		else if (event->type == EV_ABS)
+			report(agent, "input %s: position %u %d", input->name, event->code, event->value);
 		if (event->type == EV_KEY && event->code == KEY_POWER && event->value == 1)
 			end_system(agent, "power off", RB_POWER_OFF);
 	}
