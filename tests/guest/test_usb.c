@@ -71,26 +71,26 @@ static void point(struct guest *guest, int x, int y)
 static void check_tablet(struct guest *guest)
 {
 	point(guest, 12345, 321);
-	guest_wait_line(guest, TABLET "position 0 12345", 10);
-	guest_wait_line(guest, TABLET "position 1 321", 10);
+	guest_wait_line(guest, TABLET "position 0 12345", 30);
+	guest_wait_line(guest, TABLET "position 1 321", 30);
 	point(guest, 32767, 32767);
-	guest_wait_line(guest, TABLET "position 0 32767", 10);
-	guest_wait_line(guest, TABLET "position 1 32767", 10);
+	guest_wait_line(guest, TABLET "position 0 32767", 30);
+	guest_wait_line(guest, TABLET "position 1 32767", 30);
 	guest_button(guest, BTN_LEFT, true);
-	guest_wait_line(guest, TABLET "key 272 1", 10);
+	guest_wait_line(guest, TABLET "key 272 1", 30);
 	guest_button(guest, BTN_LEFT, false);
-	guest_wait_line(guest, TABLET "key 272 0", 10);
+	guest_wait_line(guest, TABLET "key 272 0", 30);
 	g_variant_unref(guest_call(guest, "SendEvents", g_variant_new_parsed("([(%q, %q, -1)],)", EV_REL, REL_WHEEL)));
-	guest_wait_line(guest, TABLET "motion 8 -1", 10);
+	guest_wait_line(guest, TABLET "motion 8 -1", 30);
 }
 
 static void check_keyboard(struct guest *guest)
 {
 	guest_keys(guest, "a", "f12", "rightctrl", NULL);
-	guest_wait_line(guest, KEYBOARD "key 30 1", 10);
-	guest_wait_line(guest, KEYBOARD "key 30 0", 10);
-	guest_wait_line(guest, KEYBOARD "key 88 1", 10);
-	guest_wait_line(guest, KEYBOARD "key 97 1", 10);
+	guest_wait_line(guest, KEYBOARD "key 30 1", 30);
+	guest_wait_line(guest, KEYBOARD "key 30 0", 30);
+	guest_wait_line(guest, KEYBOARD "key 88 1", 30);
+	guest_wait_line(guest, KEYBOARD "key 97 1", 30);
 }
 
 static void expect_hash(struct guest *guest, const char *device, const char *hash)
@@ -100,7 +100,7 @@ static void expect_hash(struct guest *guest, const char *device, const char *has
 
 	guest_write(guest, command);
 	guest_wait_line(guest, expected, 120);
-	guest_wait_line(guest, "done run 0", 10);
+	guest_wait_line(guest, "done run 0", 30);
 }
 
 static void check_hotplug(struct guest *guest)
@@ -110,12 +110,12 @@ static void check_hotplug(struct guest *guest)
 	g_autoptr(GError) error = NULL;
 
 	g_variant_unref(guest_call(guest, "PlugStick", g_variant_new("(sb)", path, TRUE)));
-	guest_run(guest, 40, "wait /dev/sdb");
+	guest_run(guest, 120, "wait /dev/sdb");
 	expect_hash(guest, "/dev/sdb", hash);
 	g_assert_null(guest_try_call(guest, "PlugStick", g_variant_new("(sb)", "/nonexistent.img", FALSE), &error));
 	g_assert_nonnull(strstr(error->message, "/nonexistent.img"));
 	g_variant_unref(guest_call(guest, "UnplugStick", g_variant_new("(sb)", path, FALSE)));
-	guest_run(guest, 40, "run while [ -e /dev/sdb ]; do busybox sleep 1; done");
+	guest_run(guest, 120, "run while [ -e /dev/sdb ]; do busybox sleep 1; done");
 }
 
 static void check_stick(struct guest *guest, const char *path, const char *hash)
@@ -123,7 +123,7 @@ static void check_stick(struct guest *guest, const char *path, const char *hash)
 	g_autofree char *bytes = NULL;
 	g_autoptr(GError) error = NULL;
 
-	guest_run(guest, 40, "wait /dev/sda");
+	guest_run(guest, 120, "wait /dev/sda");
 	expect_hash(guest, "/dev/sda", hash);
 	guest_run(guest, 60, "write /dev/sda 1048576 1048576 5");
 	guest_run(guest, 60, "check /dev/sda 1048576 1048576 5");
@@ -149,14 +149,16 @@ static void test_linux(void)
 	guest_set(guest, "stick0", "path", "%s", path);
 	guest_set_linux(guest, true, "drm_kms_helper.fbdev_emulation=0");
 	guest_start(guest);
-	guest_wait_line(guest, "agent: ready", 300);
+	guest_wait_line(guest, "agent: ready", 600);
+	/* Power button, two keyboards, tablet and PS/2 mouse. */
+	guest_run(guest, 120, "inputs 5");
 	check_tablet(guest);
 	check_keyboard(guest);
 	check_stick(guest, path, hash);
 	check_hotplug(guest);
 	/* While nothing happens nothing is transferred. */
 	transferred = transfers(guest, 0) + transfers(guest, 1) + transfers(guest, 2);
-	guest_run(guest, 20, "run busybox sleep 3");
+	guest_run(guest, 60, "run busybox sleep 3");
 	g_assert_cmpuint(transfers(guest, 0) + transfers(guest, 1) + transfers(guest, 2), ==, transferred);
 	guest_write(guest, "poweroff\n");
 	guest_wait_end(guest, 60);

@@ -11,6 +11,7 @@
  *   check DEVICE OFFSET LENGTH SEED    reads it back past the page cache
  *   trim DEVICE OFFSET LENGTH          BLKDISCARD
  *   wait PATH                          until the file exists
+ *   inputs COUNT                       until there are so many input devices
  *   log LEVEL                          kernel messages of this level and below
  *   run COMMAND...                     a shell command; its output is reported too
  *   echo TEXT..., sync, poweroff, reboot, halt
@@ -55,6 +56,7 @@ struct agent {
 	int serial;
 	struct input inputs[INPUTS];
 	unsigned input_count;
+	uint32_t opened; /* bit by number */
 	char line[1024];
 	size_t line_length;
 };
@@ -313,6 +315,39 @@ static int run_halt(struct agent *agent, char **arguments, const char *rest)
 	return end_system(agent, "halt", RB_HALT_SYSTEM);
 }
 
+static void open_inputs(struct agent *agent)
+{
+	for (unsigned i = 0; i < INPUTS; i++) {
+		struct input *input = &agent->inputs[agent->input_count];
+		char path[32];
+
+		if (agent->opened & 1u << i)
+			continue;
+		snprintf(path, sizeof path, "/dev/input/event%u", i);
+		input->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		if (input->fd < 0)
+			continue;
+		if (ioctl(input->fd, EVIOCGNAME(sizeof input->name), input->name) < 0)
+			snprintf(input->name, sizeof input->name, "event%u", i);
+		report(agent, "found input %s", input->name);
+		agent->opened |= 1u << i;
+		agent->input_count++;
+	}
+}
+
+/* The kernel finds some of them late, such as those of USB. */
+static int run_inputs(struct agent *agent, char **arguments, const char *rest)
+{
+	(void)rest;
+	for (int i = 0; i < 300; i++) {
+		open_inputs(agent);
+		if (agent->input_count >= (unsigned)atoi(arguments[0]))
+			return 0;
+		usleep(100 * 1000);
+	}
+	return ETIMEDOUT;
+}
+
 static const struct command commands[] = {
 	{ "disk", 1, run_disk },
 	{ "fill", 4, run_fill },
@@ -320,6 +355,7 @@ static const struct command commands[] = {
 	{ "check", 4, run_check },
 	{ "trim", 3, run_trim },
 	{ "wait", 1, run_wait },
+	{ "inputs", 1, run_inputs },
 	{ "log", 1, run_log },
 	{ "run", 1, run_shell },
 	{ "echo", 0, run_echo },
@@ -354,23 +390,6 @@ static void run_command(struct agent *agent, const char *text)
 		return;
 	}
 	report(agent, "done %s %d", name, ENOSYS);
-}
-
-static void open_inputs(struct agent *agent)
-{
-	for (unsigned i = 0; i < INPUTS; i++) {
-		struct input *input = &agent->inputs[agent->input_count];
-		char path[32];
-
-		snprintf(path, sizeof path, "/dev/input/event%u", i);
-		input->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-		if (input->fd < 0)
-			continue;
-		if (ioctl(input->fd, EVIOCGNAME(sizeof input->name), input->name) < 0)
-			snprintf(input->name, sizeof input->name, "event%u", i);
-		report(agent, "found input %s", input->name);
-		agent->input_count++;
-	}
 }
 
 static void read_input(struct agent *agent, struct input *input)
