@@ -257,8 +257,11 @@ void usb_hid_init(struct usb_hid *hid, const struct usb_hid_model *model, const 
 	input_router_add(router, &hid->sink);
 }
 
-void usb_hid_finish(struct usb_hid *hid)
+void usb_hid_destroy(struct usb_device *device)
 {
+	struct usb_hid *hid = from_usb(device);
+
 	timer_cancel(&hid->repeat);
 	input_router_remove(hid->router, &hid->sink);
+	g_free(hid);
 }

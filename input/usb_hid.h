@@ -48,20 +48,30 @@ struct usb_hid {
 /* Fills hid, which is the beginning of a zeroed device; ops come from usb_hid_* functions and the device's own. */
 void usb_hid_init(struct usb_hid *hid, const struct usb_hid_model *model, const struct usb_device_ops *ops,
 		  struct vm *vm, struct input_router *router);
-void usb_hid_finish(struct usb_hid *hid);
 
 /* Queues a report; where there is no room for it, it takes the place of the latest. */
 void usb_hid_send(struct usb_hid *hid, const uint8_t report[USB_HID_REPORT_MAX]);
 /* The report that waits last, for adding to it; NULL: none waits. */
 uint8_t *usb_hid_latest(struct usb_hid *hid);
 
-/* For struct usb_device_ops. */
+/* For struct usb_device_ops; state is the device's own, and calls usb_hid_state(). */
+#define USB_HID_OPS(device_name, device_state) { \
+	.name = device_name, \
+	.reset = usb_hid_reset, \
+	.control = usb_hid_control, \
+	.transfer = usb_hid_transfer, \
+	.cancel = usb_hid_cancel, \
+	.changed = usb_hid_changed, \
+	.state = device_state, \
+	.destroy = usb_hid_destroy, \
+}
 void usb_hid_reset(struct usb_device *device);
 int usb_hid_control(struct usb_device *device, const struct usb_setup *setup, uint8_t *data);
 void usb_hid_transfer(struct usb_device *device, struct usb_transfer *transfer);
 void usb_hid_cancel(struct usb_device *device, struct usb_transfer *transfer);
 void usb_hid_changed(struct usb_device *device);
 void usb_hid_state(struct usb_device *device, struct state *state, const char *prefix);
+void usb_hid_destroy(struct usb_device *device);
 
 /* A configuration of one HID interface with one interrupt endpoint, 1 ms (USB 2.0 section 9.6, HID section 6.2.1). */
 #define USB_HID_CONFIGURATION(subclass, protocol, report_size, packet) { \

@@ -105,12 +105,6 @@ static void keyboard_state(struct usb_device *device, struct state *state, const
 	keyboard->key_count = 0;
 }
 
-static void keyboard_destroy(struct usb_device *device)
-{
-	usb_hid_finish((struct usb_hid *)device);
-	g_free(device);
-}
-
 static const struct usb_hid_model model = {
 	.description = { device_descriptor, configuration, NULL, strings },
 	.report_descriptor = report_descriptor,
@@ -123,16 +117,7 @@ static const struct usb_hid_model model = {
 	.repeats = repeats,
 };
 
-static const struct usb_device_ops ops = {
-	.name = "USB keyboard",
-	.reset = usb_hid_reset,
-	.control = usb_hid_control,
-	.transfer = usb_hid_transfer,
-	.cancel = usb_hid_cancel,
-	.changed = usb_hid_changed,
-	.state = keyboard_state,
-	.destroy = keyboard_destroy,
-};
+static const struct usb_device_ops ops = USB_HID_OPS("USB keyboard", keyboard_state);
 
 struct usb_device *usb_keyboard_new(struct vm *vm, struct input_router *router)
 {

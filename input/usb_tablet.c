@@ -112,12 +112,6 @@ static void tablet_state(struct usb_device *device, struct state *state, const c
 	tablet->wheel = tablet->tilt = 0;
 }
 
-static void tablet_destroy(struct usb_device *device)
-{
-	usb_hid_finish((struct usb_hid *)device);
-	g_free(device);
-}
-
 static const struct usb_hid_model model = {
 	.description = { device_descriptor, configuration, NULL, strings },
 	.report_descriptor = report_descriptor,
@@ -128,16 +122,7 @@ static const struct usb_hid_model model = {
 	.fill = fill,
 };
 
-static const struct usb_device_ops ops = {
-	.name = "USB tablet",
-	.reset = usb_hid_reset,
-	.control = usb_hid_control,
-	.transfer = usb_hid_transfer,
-	.cancel = usb_hid_cancel,
-	.changed = usb_hid_changed,
-	.state = tablet_state,
-	.destroy = tablet_destroy,
-};
+static const struct usb_device_ops ops = USB_HID_OPS("USB tablet", tablet_state);
 
 struct usb_device *usb_tablet_new(struct vm *vm, struct input_router *router)
 {

@@ -50,7 +50,8 @@ static void frames_wrapped(void *opaque)
 	xhci_update_wrap(xhci);
 }
 
-void xhci_controller_reset(struct xhci *xhci)
+/* All that is under way, and what interrupters know; nothing is written to the guest. */
+static void forget_work(struct xhci *xhci)
 {
 	timer_cancel(&xhci->wrap);
 	timer_cancel(&xhci->resume);
@@ -58,6 +59,11 @@ void xhci_controller_reset(struct xhci *xhci)
 		xhci_slot_clear(&xhci->slots[i]);
 	for (unsigned i = 0; i < XHCI_INTERRUPTERS; i++)
 		xhci_interrupter_reset(&xhci->interrupters[i]);
+}
+
+void xhci_controller_reset(struct xhci *xhci)
+{
+	forget_work(xhci);
 	xhci->usbcmd = 0;
 	xhci->usbsts = USBSTS_HCH;
 	xhci->dnctrl = 0;
@@ -154,12 +160,7 @@ static void xhci_destroy(struct device *device)
 {
 	struct xhci *xhci = from_device(device);
 
-	timer_cancel(&xhci->wrap);
-	timer_cancel(&xhci->resume);
-	for (unsigned i = 1; i <= XHCI_SLOTS; i++)
-		xhci_slot_clear(&xhci->slots[i]);
-	for (unsigned i = 0; i < XHCI_INTERRUPTERS; i++)
-		xhci_interrupter_reset(&xhci->interrupters[i]);
+	forget_work(xhci);
 	for (unsigned i = 0; i < XHCI_PORTS; i++)
 		if (xhci->ports[i].device)
 			xhci->ports[i].device->ops->destroy(xhci->ports[i].device);
