@@ -16,8 +16,8 @@
 #define CAP_VALUE ((uint64_t)(NVME_QUEUE_ENTRIES - 1) | 1ull << 16 | 20ull << 24 | 1ull << 37)
 #define VS_VALUE 0x00010400u
 
-/* So many commands are started by one entry into the controller; the rest follows on the I/O thread. */
-#define COMMANDS_AT_ONCE 1024u
+/* So much is started by one entry into the controller, for which others wait; the rest follows on the I/O thread. */
+#define BUDGET 1024u
 
 #define COMPANY 4u              /* a message is held back while so many times more are under way, */
 #define MESSAGE_DELAY 100000u   /* but not longer than so many nanoseconds */
@@ -104,7 +104,7 @@ static void send_held(void *opaque)
 
 void nvme_process(struct nvme *nvme)
 {
-	unsigned budget = COMMANDS_AT_ONCE;
+	unsigned budget = BUDGET;
 	bool more;
 
 	if (nvme->processing || nvme->discarding)
@@ -368,13 +368,6 @@ static void nvme_destroy(struct device *device)
 	g_free(nvme);
 }
 
-static const struct device_ops nvme_ops = {
-	.name = "nvme",
-	.reset = nvme_reset,
-	.state = nvme_state,
-	.destroy = nvme_destroy,
-};
-
 /* Without bus mastering commands wait in their queues; without messages the pin speaks, and heads may not come late. */
 static void config_written(struct pci_device *device, unsigned offset, unsigned size)
 {
@@ -409,7 +402,9 @@ struct nvme *nvme_new(struct vm *vm, struct pci_bus *bus, struct block *block, c
 	};
 	struct nvme *nvme = g_new0(struct nvme, 1);
 
-	nvme->pci.device = (struct device){ &nvme_ops, vm };
+	g_snprintf(nvme->device_name, sizeof nvme->device_name, "nvme%02x", options->devfn);
+	nvme->ops = (struct device_ops){ nvme->device_name, nvme_reset, nvme_state, nvme_destroy };
+	nvme->pci.device = (struct device){ &nvme->ops, vm };
 	nvme->block = block;
 	nvme->ssd = options->ssd;
 	nvme->sectors = block_size(block) / NVME_SECTOR;

@@ -144,6 +144,8 @@ struct nvme_error {
 
 struct nvme {
 	struct pci_device pci;
+	struct device_ops ops; /* its own, because there may be several: the name is that of a section of the state */
+	char device_name[8];
 	struct block *block;
 	GSource *watch;
 	struct timer resume;  /* goes on with what was left for later, or what a loaded state has outstanding */
@@ -208,7 +210,7 @@ void nvme_sq_free(struct nvme *nvme, struct nvme_sq *sq);
 void nvme_place_doorbells(struct nvme *nvme);
 /* The guest wrote a doorbell register (section 3.1.24): index counts registers of 4 bytes. */
 void nvme_doorbell(struct nvme *nvme, unsigned index, uint32_t value);
-/* True: commands were started. Takes *budget down by one for each. */
+/* True: commands were started. Takes from *budget what they cost: one for each, and more for much data. */
 bool nvme_start_commands(struct nvme *nvme, unsigned *budget);
 /* Whether a submission queue has commands that could start. */
 bool nvme_has_work(struct nvme *nvme);

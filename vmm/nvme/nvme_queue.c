@@ -306,30 +306,40 @@ void nvme_execute(struct nvme_command *command)
 		nvme_admin_execute(command);
 }
 
-/* False: there is none, or it has to wait. */
-static bool start_one(struct nvme_sq *sq)
+/* What the command takes of the budget: data counts, in units of 64 KiB. */
+static unsigned cost_of(const struct nvme_command *command)
+{
+	return 1 + (command->sq->id ? (command->entry.word[2] & 0xFFFF) / 128 : 0);
+}
+
+/* 0: there is none, or it has to wait. Otherwise what it cost. */
+static unsigned start_one(struct nvme_sq *sq)
 {
 	struct nvme_command *command;
+	unsigned cost;
 
 	if (sq->head == sq->tail || sq->deleting || !nvme_has_completion_room(sq->nvme, sq->cq))
-		return false;
+		return 0;
 	command = nvme_take_command(sq);
 	if (!command)
-		return false;
+		return 0;
 	memcpy(command->raw, sq->entries + ((size_t)sq->head << NVME_ENTRY_SHIFT), sizeof command->raw);
 	sq->head = (uint16_t)((sq->head + 1) % sq->size);
 	nvme_decode(command);
+	cost = cost_of(command);
 	nvme_execute(command);
-	return true;
+	return cost;
 }
 
-static unsigned start_burst(struct nvme *nvme, unsigned id, unsigned budget)
+/* The queue may go away by a command of the admin queue, but not by one of its own. */
+static bool start_burst(struct nvme *nvme, unsigned id, unsigned *budget)
 {
-	unsigned started = 0;
+	unsigned started = 0, cost;
 
-	/* The queue may go away by a command of the admin queue, but not by one of its own. */
-	while (started < MIN(budget, BURST) && start_one(nvme->sq[id]))
+	while (started < BURST && *budget && (cost = start_one(nvme->sq[id]))) {
+		*budget -= MIN(*budget, cost);
 		started++;
+	}
 	return started;
 }
 
@@ -357,12 +367,9 @@ static bool start_in_turn(struct nvme *nvme, unsigned *budget)
 
 	do {
 		more = false;
-		for (unsigned id = 0; id <= nvme->queues && *budget; id++) {
-			unsigned started = nvme->sq[id] ? start_burst(nvme, id, *budget) : 0;
-
-			*budget -= started;
-			more |= started != 0;
-		}
+		for (unsigned id = 0; id <= nvme->queues && *budget; id++)
+			if (nvme->sq[id])
+				more |= start_burst(nvme, id, budget);
 		any |= more;
 	} while (more && *budget);
 	return any;
