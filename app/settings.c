@@ -367,8 +367,9 @@ static void oriel_settings_init(OrielSettings *self)
 static OrielSettings *new_settings(OrielWindow *window, OrielMachine *machine)
 {
 	OrielSettings *self = g_object_new(ORIEL_TYPE_SETTINGS, "use-header-bar", 1, "transient-for", window,
-					   "destroy-with-parent", TRUE, "default-width", WIDTH, "default-height",
-					   HEIGHT, NULL);
+					   "destroy-with-parent", TRUE, "application",
+					   gtk_window_get_application(GTK_WINDOW(window)), "default-width", WIDTH,
+					   "default-height", HEIGHT, NULL);
 
 	self->window = window;
 	self->machine = g_object_ref(machine);

@@ -260,6 +260,8 @@ static void test_disks(gconstpointer session)
 	application_press(app, BUTTON, "Compact disk.qcow2");
 	application_wait_gone(app, "progress bar", "Work on disk.qcow2");
 	application_press(app, "toggle button", "Options");
+	application_choose(app, "Connection", 1);
+	expect_value(app, "alpha", "disk0", "bus", "nvme");
 	application_choose(app, "Cache", 1);
 	expect_value(app, "alpha", "disk0", "cache", "none");
 	application_choose(app, "Errors of this computer", 1);
