@@ -163,8 +163,11 @@ static void cancel_pressed(struct row *row)
 
 static void detach_pressed(struct row *row)
 {
-	g_autofree char *text = g_strdup_printf(_("The disk was detached. Its file stays: %s"), row->absolute);
 	OrielSettings *settings = row->settings;
+	gboolean idle = oriel_machine_is_idle(oriel_settings_get_machine(settings));
+	g_autofree char *text = g_strdup_printf(idle ? _("The disk was detached. Its file stays: %s") :
+						_("The running machine still has the disk; it is detached after the next "
+						  "start. Its file stays: %s"), row->absolute);
 
 	if (settings_detach(settings, row->port, CONFIG_DISK, row->path))
 		oriel_settings_tell(settings, GTK_MESSAGE_INFO, text, NULL, NULL, NULL);
@@ -228,18 +231,18 @@ static void add_options(struct row *row, GtkGrid *form)
 	};
 	g_autofree char *group = g_strdup_printf("disk%u", row->port);
 
-	settings_field_add_choice(row->settings, form, _("Connection"), group, "bus", buses);
-	settings_field_add_choice(row->settings, form, _("Cache"), group, "cache", caches);
-	settings_field_add_choice(row->settings, form, _("Errors of this computer"), group, "errors", answers);
-	settings_field_add_switch(row->settings, form, _("Solid state disk"), group, "ssd");
-	settings_field_add_switch(row->settings, form, _("Read-only"), group, "read-only");
+	settings_field_add_choice(row->settings, form, _("Connect_ion"), group, "bus", buses);
+	settings_field_add_choice(row->settings, form, _("_Cache"), group, "cache", caches);
+	settings_field_add_choice(row->settings, form, _("Erro_rs of this computer"), group, "errors", answers);
+	settings_field_add_switch(row->settings, form, _("_Solid state disk"), group, "ssd");
+	settings_field_add_switch(row->settings, form, _("Read-_only"), group, "read-only");
 }
 
 static struct row *new_row(OrielSettings *settings, guint port)
 {
 	const struct machine_config *config = oriel_settings_get_config(settings);
 	const struct config_disk *disk = &config->disks[port];
-	GtkWidget *box = gtk_box_new(GTK_ORIENTATION_VERTICAL, 6), *options = gtk_expander_new(_("Options"));
+	GtkWidget *box = gtk_box_new(GTK_ORIENTATION_VERTICAL, 6), *options = gtk_expander_new_with_mnemonic(_("O_ptions"));
 	g_autofree char *name = g_path_get_basename(disk->path);
 	g_autofree char *title = g_strdup_printf(_("Disk %u: %s"), port, name);
 	GtkLabel *label = oriel_text_label_new(title);

@@ -62,7 +62,12 @@ gboolean settings_attach(OrielSettings *settings, enum config_disk_kind kind, co
 {
 	struct change change = { kind, path, format, 0 };
 
-	return oriel_settings_edit(settings, attach, &change);
+	if (!oriel_settings_edit(settings, attach, &change))
+		return FALSE;
+	if (!oriel_machine_is_idle(oriel_settings_get_machine(settings)))
+		oriel_settings_tell(settings, GTK_MESSAGE_INFO, _("The drive is there after the next start"), NULL, NULL,
+				    NULL);
+	return TRUE;
 }
 
 static gboolean detach(struct machine_config *config, gpointer data, GError **error)

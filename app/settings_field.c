@@ -112,9 +112,15 @@ static gboolean set_text(struct machine_config *config, gpointer data, GError **
 			    machine_config_set(config, field->group, field->key, entered->text, error);
 }
 
+static void describe(struct settings_field *field, const char *text)
+{
+	atk_object_set_description(gtk_widget_get_accessible(field->widget), text);
+}
+
 static void refuse(struct settings_field *field, const char *message)
 {
 	field->refused = TRUE;
+	describe(field, message);
 	oriel_note_warn(field->note, g_strdup(message));
 	gtk_style_context_add_class(gtk_widget_get_style_context(field->widget), GTK_STYLE_CLASS_ERROR);
 }
@@ -122,6 +128,7 @@ static void refuse(struct settings_field *field, const char *message)
 static void accept(struct settings_field *field)
 {
 	field->refused = FALSE;
+	describe(field, "");
 	gtk_style_context_remove_class(gtk_widget_get_style_context(field->widget), GTK_STYLE_CLASS_ERROR);
 	show_state(field);
 }

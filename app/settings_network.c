@@ -332,7 +332,7 @@ void oriel_settings_add_network(OrielSettings *settings)
 	settings_field_add_beside(network->mac, network->new_mac);
 	atk_object_set_name(gtk_widget_get_accessible(network->new_mac), _("New hardware address"));
 	g_signal_connect_swapped(network->new_mac, "clicked", G_CALLBACK(enter_new_mac), network);
-	network->capture = settings_field_add_entry(settings, form, _("C_apture to"), "network", "capture");
+	network->capture = settings_field_add_entry(settings, form, _("Ca_pture to"), "network", "capture");
 	gtk_entry_set_placeholder_text(GTK_ENTRY(settings_field_get_widget(network->capture)),
 				       _("A file for Wireshark, such as network.pcapng; empty: none"));
 	network->forwards = new_forwards(network);
