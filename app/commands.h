@@ -65,6 +65,7 @@ int oriel_command_screenshot(const struct oriel_command *command, int argc, char
 int oriel_command_insert(const struct oriel_command *command, int argc, char **argv);
 int oriel_command_eject(const struct oriel_command *command, int argc, char **argv);
 int oriel_command_plug(const struct oriel_command *command, int argc, char **argv);
+int oriel_command_usb(const struct oriel_command *command, int argc, char **argv);
 int oriel_command_unplug(const struct oriel_command *command, int argc, char **argv);
 int oriel_command_keys(const struct oriel_command *command, int argc, char **argv);
 int oriel_command_type(const struct oriel_command *command, int argc, char **argv);

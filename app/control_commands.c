@@ -115,38 +115,87 @@ int oriel_command_eject(const struct oriel_command *command, int argc, char **ar
 	return call(argv[1], "EjectDisc", g_variant_new("(ib)", drive, force));
 }
 
-static int call_stick(const struct oriel_command *command, const GOptionEntry *entries, const gboolean *flag,
-		      const char *method, int argc, char **argv)
+/* A device of the host is given as BUS.ADDRESS. */
+static int call_host_device(const char *name, const char *method, const char *place)
 {
+	guint64 bus, address;
+	g_auto(GStrv) parts = g_strsplit(place, ".", -1);
+
+	if (g_strv_length(parts) != 2 || !g_ascii_string_to_unsigned(parts[0], 10, 0, 255, &bus, NULL) ||
+	    !g_ascii_string_to_unsigned(parts[1], 10, 0, 255, &address, NULL)) {
+		fprintf(stderr, "%s: \"%s\" is no BUS.ADDRESS such as 1.4; see oriel usb\n", g_get_prgname(), place);
+		return ORIEL_USAGE;
+	}
+	return call(name, method, g_variant_new("(yy)", (guint8)bus, (guint8)address));
+}
+
+struct usb_command {
+	const char *stick_method, *host_method;
+	const char *flag, *flag_help;
+};
+
+static int plug_or_unplug(const struct oriel_command *command, const struct usb_command *usb, int argc, char **argv)
+{
+	gboolean flag = FALSE, host = FALSE;
 	g_autofree char *path = NULL;
 	int status;
+	const GOptionEntry entries[] = {
+		{ usb->flag, 0, 0, G_OPTION_ARG_NONE, &flag, usb->flag_help, NULL },
+		{ "host", 0, 0, G_OPTION_ARG_NONE, &host, "FILE is BUS.ADDRESS of a USB device of the host", NULL },
+		{ NULL },
+	};
 
 	if (!oriel_command_parse(command, entries, 2, 2, &argc, &argv, &status))
 		return status;
+	if (host)
+		return call_host_device(argv[1], usb->host_method, argv[2]);
 	path = g_canonicalize_filename(argv[2], NULL);
-	return call(argv[1], method, g_variant_new("(sb)", path, *flag));
+	return call(argv[1], usb->stick_method, g_variant_new("(sb)", path, flag));
 }
 
 int oriel_command_plug(const struct oriel_command *command, int argc, char **argv)
 {
-	gboolean read_only = FALSE;
-	const GOptionEntry entries[] = {
-		{ "read-only", 0, 0, G_OPTION_ARG_NONE, &read_only, "The guest cannot change the image", NULL },
-		{ NULL },
-	};
+	static const struct usb_command plug = { "PlugStick", "PlugHostDevice", "read-only",
+						 "The guest cannot change the image" };
 
-	return call_stick(command, entries, &read_only, "PlugStick", argc, argv);
+	return plug_or_unplug(command, &plug, argc, argv);
 }
 
 int oriel_command_unplug(const struct oriel_command *command, int argc, char **argv)
 {
-	gboolean force = FALSE;
-	const GOptionEntry entries[] = {
-		{ "force", 0, 0, G_OPTION_ARG_NONE, &force, "Even if the guest still writes to it", NULL },
-		{ NULL },
-	};
+	static const struct usb_command unplug = { "UnplugStick", "UnplugHostDevice", "force",
+						   "Even if the guest still writes to the stick" };
 
-	return call_stick(command, entries, &force, "UnplugStick", argc, argv);
+	return plug_or_unplug(command, &unplug, argc, argv);
+}
+
+int oriel_command_usb(const struct oriel_command *command, int argc, char **argv)
+{
+	g_autoptr(OrielMachineClient) client = NULL;
+	g_autoptr(GVariant) reply = NULL;
+	g_autoptr(GVariantIter) devices = NULL;
+	guint8 bus, address;
+	guint16 vendor, product;
+	const char *name;
+	gboolean plugged;
+	GError *error = NULL;
+	int status;
+
+	if (!oriel_command_parse(command, NULL, 1, 1, &argc, &argv, &status))
+		return status;
+	client = connect_to(argv[1], &error);
+	if (client)
+		reply = oriel_machine_client_call(client, "HostDevices", NULL, &error);
+	if (!reply)
+		return oriel_command_fail(error);
+	if (!g_variant_is_of_type(reply, G_VARIANT_TYPE("(a(yyqqsb))"))) {
+		fprintf(stderr, "%s: the machine answers with something else\n", g_get_prgname());
+		return ORIEL_FAILURE;
+	}
+	g_variant_get(reply, "(a(yyqqsb))", &devices);
+	while (g_variant_iter_next(devices, "(yyqq&sb)", &bus, &address, &vendor, &product, &name, &plugged))
+		printf("%u.%u %04x:%04x %s%s\n", bus, address, vendor, product, name, plugged ? " (plugged in)" : "");
+	return ORIEL_SUCCESS;
 }
 
 int oriel_command_keys(const struct oriel_command *command, int argc, char **argv)

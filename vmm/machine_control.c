@@ -215,6 +215,29 @@ static bool do_unplug_stick(void *opaque, const char *path, bool force, GError *
 	return machine_unplug_stick(opaque, path, force, error);
 }
 
+static bool do_host_devices(void *opaque, void (*add)(void *opaque, const struct usb_host_entry *entry, bool plugged),
+			    void *add_opaque, GError **error)
+{
+	g_autoptr(GPtrArray) entries = usb_host_list(error);
+
+	for (guint i = 0; entries && i < entries->len; i++) {
+		const struct usb_host_entry *entry = entries->pdata[i];
+
+		add(add_opaque, entry, machine_has_host_device(opaque, entry->bus, entry->address));
+	}
+	return entries != NULL;
+}
+
+static bool do_plug_host_device(void *opaque, uint8_t bus, uint8_t address, GError **error)
+{
+	return machine_plug_host_device(opaque, bus, address, error);
+}
+
+static bool do_unplug_host_device(void *opaque, uint8_t bus, uint8_t address, GError **error)
+{
+	return machine_unplug_host_device(opaque, bus, address, error);
+}
+
 static uint64_t resident_bytes(void)
 {
 	g_autofree char *text = NULL;
@@ -391,6 +414,9 @@ static const struct control_ops ops = {
 	.forward = do_forward,
 	.plug_stick = do_plug_stick,
 	.unplug_stick = do_unplug_stick,
+	.host_devices = do_host_devices,
+	.plug_host_device = do_plug_host_device,
+	.unplug_host_device = do_unplug_host_device,
 	.statistics = do_statistics,
 	.refresh_screen = refresh_screen,
 };

@@ -5,6 +5,7 @@
 #include "../input/usb_keyboard.h"
 #include "../input/usb_tablet.h"
 #include "machine.h"
+#include "usb/host.h"
 #include "usb/storage.h"
 #include "usb/usb.h"
 #include "usb/xhci.h"
@@ -70,15 +71,19 @@ static struct usb_device *find_stick(const struct machine *machine, const char *
 	return NULL;
 }
 
+static bool check_controller(const struct machine *machine, GError **error)
+{
+	if (!machine->xhci)
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "The machine has no USB controller; set controller of "
+			    "[usb] in its machine.conf to xhci");
+	return machine->xhci;
+}
+
 bool machine_plug_stick(struct machine *machine, const char *path, bool read_only, GError **error)
 {
 	struct config_disk stick = { .kind = CONFIG_STICK, .path = (char *)path, .read_only = read_only };
 
-	if (machine->xhci)
-		return attach_stick(machine, &stick, error);
-	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "The machine has no USB controller; set controller of [usb] in "
-		    "its machine.conf to xhci");
-	return false;
+	return check_controller(machine, error) && attach_stick(machine, &stick, error);
 }
 
 bool machine_unplug_stick(struct machine *machine, const char *path, bool force, GError **error)
@@ -96,6 +101,68 @@ bool machine_unplug_stick(struct machine *machine, const char *path, bool force,
 	}
 	xhci_detach(machine->xhci, stick);
 	return true;
+}
+
+static struct usb_device *find_host_device(const struct machine *machine, uint8_t bus, uint8_t address)
+{
+	for (unsigned i = 0; machine->xhci && i < XHCI_CONNECTORS; i++) {
+		struct usb_device *device = xhci_connected(machine->xhci, i);
+		uint8_t its_bus, its_address;
+
+		if (usb_host_place(device, &its_bus, &its_address) && its_bus == bus && its_address == address)
+			return device;
+	}
+	return NULL;
+}
+
+static void detach_gone(void *opaque)
+{
+	struct machine *machine = opaque;
+
+	for (unsigned i = 0; i < XHCI_CONNECTORS; i++) {
+		struct usb_device *device = xhci_connected(machine->xhci, i);
+
+		if (usb_host_gone(device))
+			xhci_detach(machine->xhci, device);
+	}
+}
+
+static void host_device_gone(void *opaque)
+{
+	loop_call(&((struct machine *)opaque)->vm.loop, detach_gone, opaque);
+}
+
+bool machine_plug_host_device(struct machine *machine, uint8_t bus, uint8_t address, GError **error)
+{
+	const struct usb_host_options options = { host_device_gone, machine };
+	struct usb_device *device;
+
+	if (!check_controller(machine, error))
+		return false;
+	if (machine_has_host_device(machine, bus, address)) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY, "The guest has this device already");
+		return false;
+	}
+	device = usb_host_new(&machine->vm, bus, address, &options, error);
+	return device && attach(machine, device, error);
+}
+
+bool machine_unplug_host_device(struct machine *machine, uint8_t bus, uint8_t address, GError **error)
+{
+	struct usb_device *device = find_host_device(machine, bus, address);
+
+	if (!device) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "The guest has no USB device %u on bus %u of the host",
+			    address, bus);
+		return false;
+	}
+	xhci_detach(machine->xhci, device);
+	return true;
+}
+
+bool machine_has_host_device(const struct machine *machine, uint8_t bus, uint8_t address)
+{
+	return find_host_device(machine, bus, address) != NULL;
 }
 
 bool machine_usb_has_room(struct machine *machine)

@@ -18,6 +18,11 @@ bool machine_unplug_stick(struct machine *machine, const char *path, bool force,
 /* The image of the stick at this connector, or NULL. */
 struct block *machine_stick(const struct machine *machine, unsigned connector);
 
+/* A USB device of the host, which the guest has until it is pulled out, given back or the machine ends. */
+bool machine_plug_host_device(struct machine *machine, uint8_t bus, uint8_t address, GError **error);
+bool machine_unplug_host_device(struct machine *machine, uint8_t bus, uint8_t address, GError **error);
+bool machine_has_host_device(const struct machine *machine, uint8_t bus, uint8_t address);
+
 /* As ahci_has_room(), ahci_retry() and ahci_fail(). */
 bool machine_usb_has_room(struct machine *machine);
 void machine_usb_mend(struct machine *machine, bool retry);

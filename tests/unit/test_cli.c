@@ -129,6 +129,26 @@ static bool do_unplug(void *machine, const char *path, bool force, GError **erro
 	return true;
 }
 
+static bool do_host_devices(void *machine, void (*add)(void *opaque, const struct usb_host_entry *entry, bool plugged),
+			    void *opaque, GError **error)
+{
+	const struct usb_host_entry entries[] = { { 1, 4, 0x046D, 0xC077, (char *)"A mouse" },
+						  { 2, 9, 0x1234, 0x0001, (char *)"A stick" } };
+
+	(void)machine;
+	(void)error;
+	add(opaque, &entries[0], true);
+	add(opaque, &entries[1], false);
+	return true;
+}
+
+static bool do_plug_host(void *machine, uint8_t bus, uint8_t address, GError **error)
+{
+	(void)error;
+	record(machine, "host %u %u\n", bus, address);
+	return true;
+}
+
 static void do_statistics(void *machine, void (*add)(void *opaque, const char *name, uint64_t value), void *opaque)
 {
 	(void)machine;
@@ -160,7 +180,8 @@ static const struct control_ops ops = {
 	.state = get_state, .message = get_nothing, .serial_pty = get_nothing, .refresh_screen = refresh_screen,
 	.pause = do_pause, .resume = do_resume, .reset = do_reset, .power_button = do_power_button, .stop = do_stop, .raise = do_reset,
 	.retry = do_reset, .fail = do_reset, .insert_disc = do_insert, .eject_disc = do_eject,
-	.plug_stick = do_plug, .unplug_stick = do_unplug,
+	.plug_stick = do_plug, .unplug_stick = do_unplug, .host_devices = do_host_devices,
+	.plug_host_device = do_plug_host, .unplug_host_device = do_plug_host,
 	.statistics = do_statistics, .discs = no_discs, .microphone = not_there, .link = not_there,
 	.forwards = no_forwards,
 };
@@ -297,7 +318,7 @@ static void test_help(struct fixture *f, gconstpointer unused)
 {
 	static const char *const commands[] = {
 		"create", "list", "start", "show", "pause", "resume", "reset", "power-button", "stop", "screenshot", "insert",
-		"eject", "plug", "unplug", "keys", "type", "statistics", "import", "clone", "delete", "config", "log", "identify", "systems",
+		"eject", "plug", "unplug", "usb", "keys", "type", "statistics", "import", "clone", "delete", "config", "log", "identify", "systems",
 		"check",
 	};
 	g_autofree char *help = run(f, 0, "--help", NULL);
@@ -526,6 +547,10 @@ static void test_control(struct fixture *f, gconstpointer unused)
 	expect(f, 0, "", "unplug", "box", "stick.img", NULL);
 	plug = g_strdup_printf("plug %s/stick.img 1\nunplug %s/stick.img 0\n", f->folder, f->folder);
 	expect_record(f, plug);
+	expect(f, 0, "1.4 046d:c077 A mouse (plugged in)\n2.9 1234:0001 A stick\n", "usb", "box", NULL, NULL);
+	expect(f, 0, "", "plug", "box", "2.9", "--host");
+	expect(f, 2, "no BUS.ADDRESS", "plug", "box", "2.256", "--host");
+	expect_record(f, "host 2 9\n");
 	expect(f, 0, "", "keys", "box", "ctrl+c", "f1");
 	expect(f, 0, "", "type", "box", "--enter", "ok");
 	expect(f, 0, "", "type", "box", "--", "-");

@@ -104,6 +104,27 @@ static bool fake_unplug(void *machine, const char *path, bool force, GError **er
 	return note(machine, error, "unplug %s %d ", path, force);
 }
 
+static bool fake_host_devices(void *machine, void (*add)(void *opaque, const struct usb_host_entry *entry, bool plugged),
+			      void *opaque, GError **error)
+{
+	const struct usb_host_entry entry = { 1, 4, 0x046D, 0xC077, (char *)"A mouse" };
+
+	if (!note(machine, error, "host-devices "))
+		return false;
+	add(opaque, &entry, true);
+	return true;
+}
+
+static bool fake_plug_host(void *machine, uint8_t bus, uint8_t address, GError **error)
+{
+	return note(machine, error, "plug-host %u.%u ", bus, address);
+}
+
+static bool fake_unplug_host(void *machine, uint8_t bus, uint8_t address, GError **error)
+{
+	return note(machine, error, "unplug-host %u.%u ", bus, address);
+}
+
 static void fake_statistics(void *machine, void (*add)(void *opaque, const char *name, uint64_t value), void *opaque)
 {
 	(void)machine;
@@ -177,7 +198,8 @@ static void fake_forward(void *machine, const char *forward, bool add, control_d
 
 static const struct control_ops ops = {
 	fake_state, fake_message, fake_refresh, fake_pty, fake_pause, fake_resume, fake_reset, fake_power_button,
-	fake_stop, fake_raise, fake_retry, fake_fail, fake_insert, fake_eject, fake_plug, fake_unplug, fake_statistics,
+	fake_stop, fake_raise, fake_retry, fake_fail, fake_insert, fake_eject, fake_plug, fake_unplug,
+	fake_host_devices, fake_plug_host, fake_unplug_host, fake_statistics,
 	fake_discs, fake_microphone, fake_set_microphone, fake_link, fake_set_link, fake_forwards, fake_forward,
 };
 
@@ -319,6 +341,8 @@ static void test_methods(struct fixture *f, gconstpointer unused)
 	expect_call(f, "Retry", NULL, "retry ");
 	expect_call(f, "Fail", NULL, "fail ");
 	expect_call(f, "InsertDisc", g_variant_new("(is)", -1, "/tmp/a disc.iso"), "insert -1 /tmp/a disc.iso ");
+	expect_call(f, "PlugHostDevice", g_variant_new("(yy)", 1, 4), "plug-host 1.4 ");
+	expect_call(f, "UnplugHostDevice", g_variant_new("(yy)", 255, 0), "unplug-host 255.0 ");
 	expect_call(f, "PlugStick", g_variant_new("(sb)", "/tmp/a stick.img", TRUE), "plug /tmp/a stick.img 1 ");
 	expect_call(f, "UnplugStick", g_variant_new("(sb)", "/tmp/a stick.img", FALSE), "unplug /tmp/a stick.img 0 ");
 	expect_call(f, "EjectDisc", g_variant_new("(ib)", 2, TRUE), "eject 2 1 ");

@@ -155,6 +155,22 @@ static bool do_unplug_stick(struct control *control, GVariant *parameters, GErro
 	       control->ops->unplug_stick(control->machine, path, force, error);
 }
 
+static bool do_plug_host_device(struct control *control, GVariant *parameters, GError **error)
+{
+	guint8 bus, address;
+
+	g_variant_get(parameters, "(yy)", &bus, &address);
+	return control->ops->plug_host_device(control->machine, bus, address, error);
+}
+
+static bool do_unplug_host_device(struct control *control, GVariant *parameters, GError **error)
+{
+	guint8 bus, address;
+
+	g_variant_get(parameters, "(yy)", &bus, &address);
+	return control->ops->unplug_host_device(control->machine, bus, address, error);
+}
+
 static bool valid_event(const struct input_event *event)
 {
 	return event->type == EV_SYN || event->type == EV_KEY || event->type == EV_REL || event->type == EV_ABS;
@@ -249,6 +265,28 @@ static void start_remove_forward(struct control *control, GVariant *parameters, 
 	change_forward(control, parameters, false, invocation);
 }
 
+static void add_host_device(void *opaque, const struct usb_host_entry *entry, bool plugged)
+{
+	g_autofree char *name = g_utf8_make_valid(entry->name, -1);
+
+	g_variant_builder_add(opaque, "(yyqqsb)", entry->bus, entry->address, entry->vendor, entry->product, name, plugged);
+}
+
+static void start_host_devices(struct control *control, GVariant *parameters, GDBusMethodInvocation *invocation)
+{
+	g_autoptr(GError) error = NULL;
+	GVariantBuilder builder;
+
+	(void)parameters;
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("a(yyqqsb)"));
+	if (control->ops->host_devices(control->machine, add_host_device, &builder, &error)) {
+		g_dbus_method_invocation_return_value(invocation, g_variant_new("(a(yyqqsb))", &builder));
+		return;
+	}
+	g_variant_builder_clear(&builder);
+	control_reply(invocation, error);
+}
+
 static void add_counter(void *opaque, const char *name, uint64_t value)
 {
 	g_variant_builder_add(opaque, "{st}", name, value);
@@ -280,6 +318,9 @@ static const struct method {
 	{ "InsertDisc", .call = do_insert_disc },
 	{ "PlugStick", .call = do_plug_stick },
 	{ "UnplugStick", .call = do_unplug_stick },
+	{ "HostDevices", .start = start_host_devices },
+	{ "PlugHostDevice", .call = do_plug_host_device },
+	{ "UnplugHostDevice", .call = do_unplug_host_device },
 	{ "EjectDisc", .call = do_eject_disc },
 	{ "SendKeys", .start = start_send_keys },
 	{ "TypeText", .start = start_type_text },

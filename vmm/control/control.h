@@ -12,6 +12,7 @@
 
 #include "../../display/scanout.h"
 #include "../../input/router.h"
+#include "../usb/host.h"
 #include "../vm.h"
 
 /* The end of what takes a while; error NULL: it went well. Called once, with vm->lock, possibly at once. */
@@ -47,6 +48,11 @@ struct control_ops {
 	/* A disk image as a USB stick; path is absolute. force: even if the guest still writes to it. */
 	bool (*plug_stick)(void *machine, const char *path, bool read_only, GError **error);
 	bool (*unplug_stick)(void *machine, const char *path, bool force, GError **error);
+	/* Calls add(opaque, ...) for every USB device of the host; plugged: the guest has it. */
+	bool (*host_devices)(void *machine, void (*add)(void *opaque, const struct usb_host_entry *entry, bool plugged),
+			     void *opaque, GError **error);
+	bool (*plug_host_device)(void *machine, uint8_t bus, uint8_t address, GError **error);
+	bool (*unplug_host_device)(void *machine, uint8_t bus, uint8_t address, GError **error);
 	/* Calls add(opaque, name, value) for every counter. */
 	void (*statistics)(void *machine, void (*add)(void *opaque, const char *name, uint64_t value), void *opaque);
 	/* For every CD drive; path "": nothing is in it. */
