@@ -467,6 +467,11 @@ static const struct { const char *method, *arguments[GDBUS_ARGUMENTS], *answer; 
 	{ "InsertDisc", { "1", "%DISC%" }, "()" }, { "Screenshot", { "%PICTURE%" }, "()" },
 	{ "Thumbnail", { "160", "100", "0" }, "(uint64 " },
 	{ "PowerButton", { NULL }, "NotSupported" }, { "Retry", { NULL }, "NotSupported" },
+	{ "SetMicrophone", { "true" }, "()" }, { "SetLink", { "false" }, "()" },
+	{ "AddForward", { "%FORWARD%" }, "()" }, { "RemoveForward", { "%FORWARD%" }, "()" },
+	{ "PlugStick", { "%STICK%", "false" }, "()" }, { "UnplugStick", { "%STICK%", "true" }, "()" },
+	{ "HostDevices", { NULL }, "(" }, { "PlugHostDevice", { "255", "127" }, "NotFound" },
+	{ "UnplugHostDevice", { "255", "127" }, "NotFound" },
 	{ "Raise", { NULL }, "()" }, { "Fail", { NULL }, "NotSupported" }, { "Reset", { NULL }, "()" }, { "Stop", { NULL }, "()" },
 };
 
@@ -510,12 +515,27 @@ static void expect_all_methods(struct guest *guest)
 	}
 }
 
+/* A port of the host that nobody has just now, on its way to one of the guest's. */
+static char *free_forward(void)
+{
+	g_autoptr(GSocketListener) listener = g_socket_listener_new();
+	unsigned port = g_socket_listener_add_any_inet_port(listener, NULL, NULL);
+
+	g_socket_listener_close(listener);
+	return g_strdup_printf("tcp:%u-22", port);
+}
+
 static void test_gdbus(void)
 {
 	struct guest *guest = make("gdbus");
-	g_autofree char *path = harness_test_disc();
+	g_autofree char *disc = harness_test_disc(), *forward = free_forward();
 	g_autofree char *picture = g_build_filename(guest_folder(guest), "picture.png", NULL);
+	g_autofree char *stick = g_build_filename(guest_folder(guest), "stick.raw", NULL), *nothing = g_malloc0(1 << 20);
+	const struct { const char *word, *meaning; } words[] = {
+		{ "%DISC%", disc }, { "%PICTURE%", picture }, { "%FORWARD%", forward }, { "%STICK%", stick },
+	};
 
+	g_assert_true(g_file_set_contents(stick, nothing, 1 << 20, NULL));
 	start(guest);
 	expect_all_methods(guest);
 	for (unsigned i = 0; i < G_N_ELEMENTS(gdbus_calls); i++) {
@@ -523,10 +543,9 @@ static void test_gdbus(void)
 
 		memcpy(arguments, gdbus_calls[i].arguments, sizeof arguments);
 		for (unsigned n = 0; n < GDBUS_ARGUMENTS; n++)
-			if (g_strcmp0(arguments[n], "%DISC%") == 0)
-				arguments[n] = path;
-			else if (g_strcmp0(arguments[n], "%PICTURE%") == 0)
-				arguments[n] = picture;
+			for (unsigned k = 0; k < G_N_ELEMENTS(words); k++)
+				if (g_strcmp0(arguments[n], words[k].word) == 0)
+					arguments[n] = words[k].meaning;
 		call_gdbus(guest, gdbus_calls[i].method, arguments, gdbus_calls[i].answer);
 	}
 	g_assert_true(g_file_test(picture, G_FILE_TEST_EXISTS));
