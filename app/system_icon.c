@@ -22,7 +22,7 @@ static const struct {
 OrielFamily oriel_system_family_of(const char *id)
 {
 	for (guint i = 0; id && i < G_N_ELEMENTS(families); i++)
-		for (guint j = 0; families[i].starts[j]; j++)
+		for (guint j = 0; j < G_N_ELEMENTS(families[i].starts) && families[i].starts[j]; j++)
 			if (g_str_has_prefix(id, families[i].starts[j]))
 				return families[i].family;
 	return ORIEL_FAMILY_OTHER;
