@@ -1,4 +1,5 @@
 #include <SDL.h>
+#include <X11/Xlib.h>
 #include <gio/gio.h>
 #include <langinfo.h>
 #include <locale.h>
@@ -363,6 +364,20 @@ static void use_utf8(void)
 		setlocale(LC_CTYPE, "C.UTF-8");
 }
 
+/*
+ * What X refuses must not end a guest, as Xlib's own handler does. SDL itself makes such requests: its answer to what
+ * became of a window may come when that window is gone already.
+ */
+static int tolerate_x_error(Display *display, XErrorEvent *event)
+{
+	char text[256];
+
+	XGetErrorText(display, event->error_code, text, sizeof text);
+	g_message("The X server refused request %u.%u for 0x%lx: %s", event->request_code, event->minor_code,
+		  event->resourceid, text);
+	return 0;
+}
+
 static bool make_handle(struct window *window, uint32_t flags, GError **error)
 {
 	flags |= SDL_WINDOW_RESIZABLE | SDL_WINDOW_ALLOW_HIGHDPI;
@@ -431,6 +446,8 @@ struct window *window_new(const char *name, struct scanout *scanout, const struc
 
 	set_hints();
 	use_utf8();
+	/* SDL keeps who was there before it, and calls him. */
+	XSetErrorHandler(tolerate_x_error);
 	if (SDL_InitSubSystem(SDL_INIT_VIDEO) != 0) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
 			    "There is no display to open a window on (%s). Start it from a desktop session, "

@@ -279,6 +279,8 @@ static void run(gconstpointer steps)
 	fixture.main_thread = (pid_t)syscall(SYS_gettid);
 	scanout_init(&fixture.scanout);
 	publish(&fixture, 640, 480, SCANOUT_XRGB8888, 0);
+	/* Xlib's own, which ends the program: the window has to bring another. */
+	XSetErrorHandler(NULL);
 	fixture.window = window_new(NAME, &fixture.scanout, &client, &error);
 	g_assert_no_error(error);
 	thread = g_thread_new("steps", run_steps, &fixture);
@@ -304,6 +306,13 @@ static void steps_formats(struct fixture *fixture)
 			expect_quarters(fixture, 0, 0, (int)width, 480);
 		}
 	}
+}
+
+static void steps_refused(struct fixture *fixture)
+{
+	XMapWindow(fixture->desktop->display, 1);
+	XSync(fixture->desktop->display, False);
+	expect_quarters(fixture, 0, 0, 640, 480);
 }
 
 static void steps_palette(struct fixture *fixture)
@@ -758,6 +767,7 @@ int main(int argc, char **argv)
 		void (*steps)(struct fixture *fixture);
 	} tests[] = {
 		{ "formats", steps_formats },
+		{ "refused", steps_refused },
 		{ "palette", steps_palette },
 		{ "partial-damage", steps_partial_damage },
 		{ "scaling", steps_scaling },
