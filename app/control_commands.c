@@ -34,6 +34,28 @@ static int call(const char *name, const char *method, GVariant *parameters)
 	return reply ? ORIEL_SUCCESS : oriel_command_fail(error);
 }
 
+/* Likewise; what the machine answers must be of this type. NULL: that was told, and *status is the command's. */
+static GVariant *ask(const char *name, const char *method, const char *type, int *status)
+{
+	g_autoptr(OrielMachineClient) client = NULL;
+	g_autoptr(GVariant) reply = NULL;
+	GError *error = NULL;
+
+	client = connect_to(name, &error);
+	if (client)
+		reply = oriel_machine_client_call(client, method, NULL, &error);
+	if (!reply) {
+		*status = oriel_command_fail(error);
+		return NULL;
+	}
+	if (!g_variant_is_of_type(reply, G_VARIANT_TYPE(type))) {
+		fprintf(stderr, "%s: the machine answers with something else\n", g_get_prgname());
+		*status = ORIEL_FAILURE;
+		return NULL;
+	}
+	return g_steal_pointer(&reply);
+}
+
 int oriel_command_simple(const struct oriel_command *command, int argc, char **argv)
 {
 	int status;
@@ -171,27 +193,19 @@ int oriel_command_unplug(const struct oriel_command *command, int argc, char **a
 
 int oriel_command_usb(const struct oriel_command *command, int argc, char **argv)
 {
-	g_autoptr(OrielMachineClient) client = NULL;
 	g_autoptr(GVariant) reply = NULL;
 	g_autoptr(GVariantIter) devices = NULL;
 	guint8 bus, address;
 	guint16 vendor, product;
 	const char *name;
 	gboolean plugged;
-	GError *error = NULL;
 	int status;
 
 	if (!oriel_command_parse(command, NULL, 1, 1, &argc, &argv, &status))
 		return status;
-	client = connect_to(argv[1], &error);
-	if (client)
-		reply = oriel_machine_client_call(client, "HostDevices", NULL, &error);
+	reply = ask(argv[1], "HostDevices", "(a(yyqqsb))", &status);
 	if (!reply)
-		return oriel_command_fail(error);
-	if (!g_variant_is_of_type(reply, G_VARIANT_TYPE("(a(yyqqsb))"))) {
-		fprintf(stderr, "%s: the machine answers with something else\n", g_get_prgname());
-		return ORIEL_FAILURE;
-	}
+		return status;
 	g_variant_get(reply, "(a(yyqqsb))", &devices);
 	while (g_variant_iter_next(devices, "(yyqq&sb)", &bus, &address, &vendor, &product, &name, &plugged))
 		printf("%u.%u %04x:%04x %s%s\n", bus, address, vendor, product, name, plugged ? " (plugged in)" : "");
@@ -263,22 +277,14 @@ int oriel_command_statistics(const struct oriel_command *command, int argc, char
 {
 	gboolean as_json = FALSE;
 	const GOptionEntry entries[] = { ORIEL_JSON_OPTION(&as_json), { NULL } };
-	g_autoptr(OrielMachineClient) client = NULL;
 	g_autoptr(GVariant) reply = NULL, counters = NULL;
-	GError *error = NULL;
 	int status;
 
 	if (!oriel_command_parse(command, entries, 1, 1, &argc, &argv, &status))
 		return status;
-	client = connect_to(argv[1], &error);
-	if (client)
-		reply = oriel_machine_client_call(client, "Statistics", NULL, &error);
+	reply = ask(argv[1], "Statistics", "(a{st})", &status);
 	if (!reply)
-		return oriel_command_fail(error);
-	if (!g_variant_is_of_type(reply, G_VARIANT_TYPE("(a{st})"))) {
-		fprintf(stderr, "%s: the machine answers with something else\n", g_get_prgname());
-		return ORIEL_FAILURE;
-	}
+		return status;
 	counters = g_variant_get_child_value(reply, 0);
 	if (as_json)
 		print_counters_json(counters);

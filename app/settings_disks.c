@@ -55,9 +55,7 @@ static const char *format_name(const struct row *row)
 {
 	const struct config_disk *disk = &oriel_settings_get_config(row->settings)->disks[row->port];
 
-	if (disk->format == CONFIG_FORMAT_AUTO)
-		return g_str_has_suffix(row->absolute, ".qcow2") ? "qcow2" : "raw";
-	return disk->format == CONFIG_FORMAT_QCOW2 ? "qcow2" : "raw";
+	return machine_config_is_qcow2(disk) ? "qcow2" : "raw";
 }
 
 static char *describe(struct row *row)

@@ -118,13 +118,6 @@ static bool plug_display(struct machine *machine, GError **error)
 	return true;
 }
 
-static enum block_format disk_format(const struct config_disk *disk)
-{
-	if (disk->format == CONFIG_FORMAT_AUTO)
-		return g_str_has_suffix(disk->path, ".qcow2") ? BLOCK_FORMAT_QCOW2 : BLOCK_FORMAT_RAW;
-	return disk->format == CONFIG_FORMAT_QCOW2 ? BLOCK_FORMAT_QCOW2 : BLOCK_FORMAT_RAW;
-}
-
 static void plug_nvme(struct machine *machine, unsigned number, struct block *block, const struct config_disk *disk)
 {
 	struct nvme_options options = {
@@ -143,7 +136,7 @@ struct block *machine_open_disk(const struct machine *machine, const struct conf
 	g_autofree char *path = machine_config_path(machine->config, disk->path);
 	struct block_options options = {
 		.path = path,
-		.format = disk_format(disk),
+		.format = machine_config_is_qcow2(disk) ? BLOCK_FORMAT_QCOW2 : BLOCK_FORMAT_RAW,
 		.read_only = disk->read_only,
 		.cache = disk->cache_none ? BLOCK_CACHE_NONE : BLOCK_CACHE_WRITEBACK,
 		.report_errors = disk->report_errors,

@@ -2,6 +2,7 @@
  * Linux and its own driver on each of the network adapters, through the NAT: an address by DHCP, data in both directions
  * compared by hash, a port of the host forwarded to it, a cable that is pulled.
  */
+#include "../free_port.h"
 #include "file_server.h"
 #include "harness.h"
 
@@ -13,19 +14,6 @@
 #define UPLOAD (2 * MEGABYTE)
 #define TFTP_SIZE 100000u
 #define GREETING "from the guest"
-
-/* A port that nobody has just now. */
-static guint16 free_port(void)
-{
-	g_autoptr(GSocketListener) listener = g_socket_listener_new();
-	guint16 port = g_socket_listener_add_any_inet_port(listener, NULL, NULL);
-
-	g_socket_listener_close(listener);
-	g_assert_cmpuint(port, !=, 0);
-	return port;
-}
-
-/* --- The guest's --- */
 
 /* With the beginning of what the server has offered by TFTP, too. */
 static struct guest *boot(const char *name, const char *device, guint16 forwarded, const struct file_server *server)

@@ -13,6 +13,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "../free_port.h"
 #include "disk_pattern.h"
 #include "harness.h"
 
@@ -515,20 +516,10 @@ static void expect_all_methods(struct guest *guest)
 	}
 }
 
-/* A port of the host that nobody has just now, on its way to one of the guest's. */
-static char *free_forward(void)
-{
-	g_autoptr(GSocketListener) listener = g_socket_listener_new();
-	unsigned port = g_socket_listener_add_any_inet_port(listener, NULL, NULL);
-
-	g_socket_listener_close(listener);
-	return g_strdup_printf("tcp:%u-22", port);
-}
-
 static void test_gdbus(void)
 {
 	struct guest *guest = make("gdbus");
-	g_autofree char *disc = harness_test_disc(), *forward = free_forward();
+	g_autofree char *disc = harness_test_disc(), *forward = g_strdup_printf("tcp:%u-22", free_port());
 	g_autofree char *picture = g_build_filename(guest_folder(guest), "picture.png", NULL);
 	g_autofree char *stick = g_build_filename(guest_folder(guest), "stick.raw", NULL), *nothing = g_malloc0(1 << 20);
 	const struct { const char *word, *meaning; } words[] = {

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "../guest/harness.h"
 #include "../remove_tree.h"
 
 #define PATIENCE (30 * G_USEC_PER_SEC)
@@ -61,6 +62,20 @@ void session_stop(struct session *session)
 	remove_tree(session->runtime);
 	g_free(session->runtime);
 	g_free(session);
+}
+
+int session_run(int argc, char **argv, const struct session_case *cases)
+{
+	struct session *session;
+	int status;
+
+	harness_init(&argc, &argv);
+	session = session_start();
+	for (; cases->path; cases++)
+		g_test_add_data_func(cases->path, session, cases->run);
+	status = harness_run();
+	session_stop(session);
+	return status;
 }
 
 static void set_folder(struct application *application, const char *variable, const char *name)
@@ -279,7 +294,8 @@ static bool visit_print(struct application *application, const struct accessible
 	g_autofree char *name = get_name(application, thing), *role = get_role(application, thing);
 
 	(void)unused;
-	g_test_message("%*s%s \"%s\"%s", depth * 2, "", role, name, is_showing(application, thing) ? "" : " (hidden)");
+	/* Not g_test_message(): meson keeps the lines of TAP to itself. */
+	g_printerr("%*s%s \"%s\"%s\n", depth * 2, "", role, name, is_showing(application, thing) ? "" : " (hidden)");
 	return false;
 }
 

@@ -36,6 +36,14 @@ struct application {
 
 struct session *session_start(void);
 void session_stop(struct session *session);
+/* A case of a test program; session is a struct session. */
+struct session_case {
+	const char *path;
+	GTestDataFunc run;
+};
+
+/* Runs the cases, up to the one without a path, in a session of theirs. For main() to return. */
+int session_run(int argc, char **argv, const struct session_case *cases);
 
 /* Everything but the program. */
 struct application *application_new(struct session *session);

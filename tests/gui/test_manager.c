@@ -268,20 +268,17 @@ static void test_import(gconstpointer session)
 
 int main(int argc, char **argv)
 {
-	struct session *session;
-	int status;
+	static const struct session_case cases[] = {
+		{ "/manager/first-machine", test_first_machine },
+		{ "/manager/keyboard", test_keyboard },
+		{ "/manager/crash", test_crash },
+		{ "/manager/others", test_others },
+		{ "/manager/search", test_search },
+		{ "/manager/refused", test_refused },
+		{ "/manager/wizard", test_wizard },
+		{ "/manager/import", test_import },
+		{ NULL, NULL },
+	};
 
-	harness_init(&argc, &argv);
-	session = session_start();
-	g_test_add_data_func("/manager/first-machine", session, test_first_machine);
-	g_test_add_data_func("/manager/keyboard", session, test_keyboard);
-	g_test_add_data_func("/manager/crash", session, test_crash);
-	g_test_add_data_func("/manager/others", session, test_others);
-	g_test_add_data_func("/manager/search", session, test_search);
-	g_test_add_data_func("/manager/refused", session, test_refused);
-	g_test_add_data_func("/manager/wizard", session, test_wizard);
-	g_test_add_data_func("/manager/import", session, test_import);
-	status = harness_run();
-	session_stop(session);
-	return status;
+	return session_run(argc, argv, cases);
 }

@@ -434,19 +434,16 @@ static void test_german(gconstpointer session)
 
 int main(int argc, char **argv)
 {
-	struct session *session;
-	int status;
+	static const struct session_case cases[] = {
+		{ "/manager-desktop/raise", test_raise },
+		{ "/manager-desktop/remembered", test_remembered },
+		{ "/manager-desktop/figures", test_figures },
+		{ "/manager-desktop/drop", test_drop },
+		{ "/manager-desktop/dark", test_dark },
+		{ "/manager-desktop/host-problem", test_host_problem },
+		{ "/manager-desktop/german", test_german },
+		{ NULL, NULL },
+	};
 
-	harness_init(&argc, &argv);
-	session = session_start();
-	g_test_add_data_func("/manager-desktop/raise", session, test_raise);
-	g_test_add_data_func("/manager-desktop/remembered", session, test_remembered);
-	g_test_add_data_func("/manager-desktop/figures", session, test_figures);
-	g_test_add_data_func("/manager-desktop/drop", session, test_drop);
-	g_test_add_data_func("/manager-desktop/dark", session, test_dark);
-	g_test_add_data_func("/manager-desktop/host-problem", session, test_host_problem);
-	g_test_add_data_func("/manager-desktop/german", session, test_german);
-	status = harness_run();
-	session_stop(session);
-	return status;
+	return session_run(argc, argv, cases);
 }

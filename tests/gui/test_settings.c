@@ -488,19 +488,16 @@ static void test_keyboard(gconstpointer session)
 
 int main(int argc, char **argv)
 {
-	struct session *session;
-	int status;
+	static const struct session_case cases[] = {
+		{ "/settings/values", test_values },
+		{ "/settings/network", test_network },
+		{ "/settings/disks", test_disks },
+		{ "/settings/others", test_others },
+		{ "/settings/running", test_running },
+		{ "/settings/taken-port", test_taken_port },
+		{ "/settings/keyboard", test_keyboard },
+		{ NULL, NULL },
+	};
 
-	harness_init(&argc, &argv);
-	session = session_start();
-	g_test_add_data_func("/settings/values", session, test_values);
-	g_test_add_data_func("/settings/network", session, test_network);
-	g_test_add_data_func("/settings/disks", session, test_disks);
-	g_test_add_data_func("/settings/others", session, test_others);
-	g_test_add_data_func("/settings/running", session, test_running);
-	g_test_add_data_func("/settings/taken-port", session, test_taken_port);
-	g_test_add_data_func("/settings/keyboard", session, test_keyboard);
-	status = harness_run();
-	session_stop(session);
-	return status;
+	return session_run(argc, argv, cases);
 }

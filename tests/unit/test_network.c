@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../../vmm/net/nat.h"
+#include "../free_port.h"
 #include "fake_machine.h"
 
 #define PATIENCE (20 * G_USEC_PER_SEC)
@@ -298,15 +299,6 @@ static void change_forward(struct fixture *f, const char *text, bool add, GError
 		g_main_context_iteration(f->machine->vm.loop.context, TRUE);
 	if (forwarded.error)
 		g_propagate_error(error, forwarded.error);
-}
-
-static guint16 free_port(void)
-{
-	g_autoptr(GSocketListener) listener = g_socket_listener_new();
-	guint16 port = g_socket_listener_add_any_inet_port(listener, NULL, NULL);
-
-	g_socket_listener_close(listener);
-	return port;
 }
 
 static void test_forward(struct fixture *f, gconstpointer data)

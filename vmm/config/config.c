@@ -37,6 +37,12 @@ void machine_config_free(struct machine_config *config)
 	g_free(config);
 }
 
+bool machine_config_is_qcow2(const struct config_disk *disk)
+{
+	return disk->format == CONFIG_FORMAT_QCOW2 ||
+	       (disk->format == CONFIG_FORMAT_AUTO && g_str_has_suffix(disk->path, ".qcow2"));
+}
+
 char *machine_config_path(const struct machine_config *config, const char *path)
 {
 	return g_canonicalize_filename(path, config->folder);

@@ -162,6 +162,8 @@ bool machine_config_set(struct machine_config *config, const char *group, const 
 void machine_config_free(struct machine_config *config);
 /* False for what is no address of an adapter. */
 bool machine_config_parse_mac(const char *text, uint8_t mac[6]);
+/* What the image is, by its format or else its name: see enum config_format. */
+bool machine_config_is_qcow2(const struct config_disk *disk);
 /* Absolute path of a file named in the configuration. Free with g_free(). */
 char *machine_config_path(const struct machine_config *config, const char *path);
 /*

@@ -274,12 +274,12 @@ static bool take_disks(const struct reader *reader, GError **error)
 	for (unsigned i = 0; groups[i]; i++) {
 		const char *group = groups[i];
 
-		if (g_str_has_prefix(group, "disk") && !take_disk(reader, group, CONFIG_DISK, group + 4, error))
-			return false;
-		if (g_str_has_prefix(group, "cd") && !take_disk(reader, group, CONFIG_CD, group + 2, error))
-			return false;
-		if (g_str_has_prefix(group, "stick") && !take_disk(reader, group, CONFIG_STICK, group + 5, error))
-			return false;
+		for (enum config_disk_kind kind = CONFIG_DISK; kind <= CONFIG_STICK; kind++) {
+			const char *name = config_kind_names[kind];
+
+			if (g_str_has_prefix(group, name) && !take_disk(reader, group, kind, group + strlen(name), error))
+				return false;
+		}
 	}
 	return true;
 }

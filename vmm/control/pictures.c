@@ -160,9 +160,10 @@ static bool take_damage(struct pictures *pictures)
 	return true;
 }
 
-static bool same_as_before(const struct pictures *pictures, const struct request *request)
+/* Whether the last thumbnail is this one, in the size that is asked for. */
+static bool is_last(const struct pictures *pictures, const struct request *request, guint64 digest)
 {
-	return pictures->digest == request->digest && pictures->max_width == request->max_width &&
+	return pictures->digest == digest && pictures->max_width == request->max_width &&
 	       pictures->max_height == request->max_height;
 }
 
@@ -175,7 +176,7 @@ static void thumbnail_made(GObject *source, GAsyncResult *result, gpointer invoc
 	(void)source;
 	/* Of an older one the damage has been forgotten. */
 	if (request->number == pictures->begun) {
-		pictures->still = same_as_before(pictures, request) ? pictures->still + 1 : 0;
+		pictures->still = is_last(pictures, request, request->digest) ? pictures->still + 1 : 0;
 		if (pictures->still >= STILL_LOOKS && !pictures->interest)
 			start_listening(pictures);
 		pictures->known = true;
@@ -232,8 +233,7 @@ void pictures_thumbnail(struct pictures *pictures, GVariant *parameters, GDBusMe
 		refuse(invocation, "A thumbnail has 1 to 1024 pixels at each side");
 		return;
 	}
-	if (!take_damage(pictures) && pictures->known && pictures->digest == request.known &&
-	    pictures->max_width == request.max_width && pictures->max_height == request.max_height) {
+	if (!take_damage(pictures) && pictures->known && is_last(pictures, &request, request.known)) {
 		answer_thumbnail(invocation, pictures->digest, pictures->width, pictures->height,
 				 g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, NULL, 0, 1));
 		return;

@@ -76,9 +76,9 @@ static void namespace_data(const struct nvme *nvme, uint8_t *data)
 {
 	const uint16_t page = NVME_PAGE / NVME_SECTOR - 1;
 
-	nvme_put64(data, nvme->sectors);     /* NSZE, NCAP, NUSE */
-	nvme_put64(data + 8, nvme->sectors);
-	nvme_put64(data + 16, nvme->sectors);
+	pci_set64(data, nvme->sectors);     /* NSZE, NCAP, NUSE */
+	pci_set64(data + 8, nvme->sectors);
+	pci_set64(data + 16, nvme->sectors);
 	data[24] = 1 << 4;                   /* NSFEAT: the next fields */
 	pci_set16(data + 64, page);          /* NPWG, NPWA, NPDG, NPDA, NOWS */
 	pci_set16(data + 66, page);

@@ -184,9 +184,6 @@ struct nvme {
 	struct log_limit complaints;
 };
 
-static inline uint64_t nvme_get64(const uint8_t *p) { return pci_get32(p) | (uint64_t)pci_get32(p + 4) << 32; }
-static inline void nvme_put64(uint8_t *p, uint64_t v) { pci_set32(p, (uint32_t)v); pci_set32(p + 4, (uint32_t)(v >> 32)); }
-
 static inline struct memory *nvme_memory(struct nvme *nvme)
 {
 	return &nvme->pci.device.vm->memory;

@@ -172,12 +172,12 @@ static enum nvme_status start_trim(struct nvme_command *command, const uint8_t *
 	for (unsigned i = 0; i < count; i++) {
 		uint32_t sectors = pci_get32(ranges + i * RANGE_SIZE + 4);
 
-		if (sectors && outside(nvme, nvme_get64(ranges + i * RANGE_SIZE + 8), sectors))
+		if (sectors && outside(nvme, pci_get64(ranges + i * RANGE_SIZE + 8), sectors))
 			return NVME_LBA_OUT_OF_RANGE;
 	}
 	trim = trim_new(nvme->block, count, trim_done, command);
 	for (unsigned i = 0; i < count; i++)
-		trim_add(trim, nvme_get64(ranges + i * RANGE_SIZE + 8) * NVME_SECTOR,
+		trim_add(trim, pci_get64(ranges + i * RANGE_SIZE + 8) * NVME_SECTOR,
 			 (uint64_t)pci_get32(ranges + i * RANGE_SIZE + 4) * NVME_SECTOR);
 	trim_start(trim);
 	return NVME_SUCCESS;

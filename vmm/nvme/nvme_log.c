@@ -22,12 +22,12 @@ static unsigned error_log(const struct nvme *nvme, uint8_t *data)
 
 		if (!error->count)
 			break;
-		nvme_put64(entry, error->count);
+		pci_set64(entry, error->count);
 		pci_set16(entry + 8, error->queue);
 		pci_set16(entry + 10, error->command);
 		pci_set16(entry + 12, (uint16_t)(error->status << 1));
 		pci_set16(entry + 14, 0xFFFF); /* of no one field */
-		nvme_put64(entry + 16, error->lba);
+		pci_set64(entry + 16, error->lba);
 		pci_set32(entry + 24, error->queue ? NVME_NAMESPACE : 0);
 	}
 	return NVME_ERRORS_MAX * ERROR_SIZE;
@@ -47,14 +47,14 @@ static unsigned health_log(const struct nvme *nvme, uint8_t *data)
 	pci_set16(data + 1, NVME_TEMPERATURE);
 	data[3] = 100; /* spare, and the threshold to it: percent */
 	data[4] = 10;
-	nvme_put64(data + 32, units(statistics->by_operation[BLOCK_READ].bytes));
-	nvme_put64(data + 48, units(statistics->by_operation[BLOCK_WRITE].bytes));
-	nvme_put64(data + 64, statistics->by_operation[BLOCK_READ].operations);
-	nvme_put64(data + 80, statistics->by_operation[BLOCK_WRITE].operations);
-	nvme_put64(data + 112, 1); /* power cycles */
-	nvme_put64(data + 128, clock_now(&nvme->pci.device.vm->clock) / hour);
-	nvme_put64(data + 160, nvme->media_errors);
-	nvme_put64(data + 176, nvme->error_count);
+	pci_set64(data + 32, units(statistics->by_operation[BLOCK_READ].bytes));
+	pci_set64(data + 48, units(statistics->by_operation[BLOCK_WRITE].bytes));
+	pci_set64(data + 64, statistics->by_operation[BLOCK_READ].operations);
+	pci_set64(data + 80, statistics->by_operation[BLOCK_WRITE].operations);
+	pci_set64(data + 112, 1); /* power cycles */
+	pci_set64(data + 128, clock_now(&nvme->pci.device.vm->clock) / hour);
+	pci_set64(data + 160, nvme->media_errors);
+	pci_set64(data + 176, nvme->error_count);
 	return 512;
 }
 

@@ -289,8 +289,8 @@ void nvme_decode(struct nvme_command *command)
 	entry->flags = raw[1];
 	entry->id = pci_get16(raw + 2);
 	entry->namespace = pci_get32(raw + 4);
-	entry->prp1 = nvme_get64(raw + 24);
-	entry->prp2 = nvme_get64(raw + 32);
+	entry->prp1 = pci_get64(raw + 24);
+	entry->prp2 = pci_get64(raw + 32);
 	for (unsigned i = 0; i < G_N_ELEMENTS(entry->word); i++)
 		entry->word[i] = pci_get32(raw + 40 + 4 * i);
 }

@@ -26,14 +26,14 @@ static void queue_fields(struct state *state, const char *kind, unsigned id, str
 {
 	uint8_t bytes[20];
 
-	nvme_put64(bytes, record->base);
+	pci_set64(bytes, record->base);
 	pci_set16(bytes + 8, record->size);
 	pci_set16(bytes + 10, record->head);
 	pci_set16(bytes + 12, record->tail);
 	pci_set16(bytes + 14, record->other);
 	pci_set32(bytes + 16, record->flags);
 	field(state, kind, id, "queue", bytes, sizeof bytes);
-	record->base = nvme_get64(bytes);
+	record->base = pci_get64(bytes);
 	record->size = pci_get16(bytes + 8);
 	record->head = pci_get16(bytes + 10);
 	record->tail = pci_get16(bytes + 12);
@@ -175,13 +175,13 @@ static void log_state(struct nvme *nvme, struct state *state)
 		struct nvme_error *error = &nvme->errors[i];
 		uint8_t bytes[22];
 
-		nvme_put64(bytes, error->count);
-		nvme_put64(bytes + 8, error->lba);
+		pci_set64(bytes, error->count);
+		pci_set64(bytes + 8, error->lba);
 		pci_set16(bytes + 16, error->queue);
 		pci_set16(bytes + 18, error->command);
 		pci_set16(bytes + 20, error->status);
 		state_bytes(state, name, bytes, sizeof bytes);
-		*error = (struct nvme_error){ nvme_get64(bytes), nvme_get64(bytes + 8), pci_get16(bytes + 16),
+		*error = (struct nvme_error){ pci_get64(bytes), pci_get64(bytes + 8), pci_get16(bytes + 16),
 					      pci_get16(bytes + 18), pci_get16(bytes + 20) };
 	}
 	state_u64(state, "error_count", &nvme->error_count);

@@ -61,13 +61,13 @@ static enum nvme_status add_list(struct nvme_command *command, uint64_t list, ui
 			return NVME_INVALID_PRP_OFFSET;
 		first = false;
 		for (unsigned i = 0; i < count; i++) {
-			enum nvme_status status = add_page(command, nvme_get64(entries + i * PRP_SIZE), &left);
+			enum nvme_status status = add_page(command, pci_get64(entries + i * PRP_SIZE), &left);
 
 			if (status)
 				return status;
 		}
 		if (chained)
-			list = nvme_get64(entries + count * PRP_SIZE);
+			list = pci_get64(entries + count * PRP_SIZE);
 	}
 	return NVME_SUCCESS;
 }

@@ -153,3 +153,5 @@ static inline uint16_t pci_get16(const uint8_t *p) { return (uint16_t)(p[0] | p[
 static inline uint32_t pci_get32(const uint8_t *p) { return pci_get16(p) | (uint32_t)pci_get16(p + 2) << 16; }
 static inline void pci_set16(uint8_t *p, uint16_t v) { p[0] = (uint8_t)v; p[1] = (uint8_t)(v >> 8); }
 static inline void pci_set32(uint8_t *p, uint32_t v) { pci_set16(p, (uint16_t)v); pci_set16(p + 2, (uint16_t)(v >> 16)); }
+static inline uint64_t pci_get64(const uint8_t *p) { return pci_get32(p) | (uint64_t)pci_get32(p + 4) << 32; }
+static inline void pci_set64(uint8_t *p, uint64_t v) { pci_set32(p, (uint32_t)v); pci_set32(p + 4, (uint32_t)(v >> 32)); }

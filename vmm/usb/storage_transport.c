@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "../pci/pci.h"
 #include "storage_internal.h"
 
 #define CBW_SIZE 31
@@ -11,17 +12,6 @@
 #define CSW_SIZE 13
 #define CSW_SIGNATURE 0x53425355
 #define IOV_KEPT 64
-
-static uint32_t get_le32(const uint8_t *p)
-{
-	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static void put_le32(uint8_t *p, uint32_t v)
-{
-	for (unsigned i = 0; i < 4; i++)
-		p[i] = (uint8_t)(v >> i * 8);
-}
 
 /* --- The image --- */
 
@@ -283,8 +273,8 @@ static void data_out(struct usb_storage *storage)
 
 static void start_command(struct usb_storage *storage, const uint8_t *cbw)
 {
-	storage->tag = get_le32(cbw + 4);
-	storage->host_left = storage->residue = get_le32(cbw + 8);
+	storage->tag = pci_get32(cbw + 4);
+	storage->host_left = storage->residue = pci_get32(cbw + 8);
 	storage->to_host = cbw[12] & 0x80;
 	memset(storage->cdb, 0, sizeof storage->cdb);
 	memcpy(storage->cdb, cbw + 15, MIN(cbw[14], sizeof storage->cdb));
@@ -320,7 +310,7 @@ static void command_wrapper(struct usb_storage *storage)
 	struct usb_transfer *transfer = storage->out;
 	uint8_t cbw[CBW_SIZE];
 	bool valid = transfer->length == CBW_SIZE && usb_take(transfer, 0, cbw, CBW_SIZE) == CBW_SIZE &&
-		     get_le32(cbw) == CBW_SIGNATURE && !(cbw[12] & 0x7F) && cbw[13] == 0 && cbw[14] >= 1 && cbw[14] <= 16;
+		     pci_get32(cbw) == CBW_SIGNATURE && !(cbw[12] & 0x7F) && cbw[13] == 0 && cbw[14] >= 1 && cbw[14] <= 16;
 
 	storage->out = NULL;
 	if (!valid) {
@@ -337,9 +327,9 @@ static void send_status(struct usb_storage *storage)
 	struct usb_transfer *transfer = storage->in;
 	uint8_t csw[CSW_SIZE];
 
-	put_le32(csw, CSW_SIGNATURE);
-	put_le32(csw + 4, storage->tag);
-	put_le32(csw + 8, storage->residue);
+	pci_set32(csw, CSW_SIGNATURE);
+	pci_set32(csw + 4, storage->tag);
+	pci_set32(csw + 8, storage->residue);
 	csw[12] = storage->status;
 	storage->phase = PHASE_COMMAND;
 	storage->in = NULL;

@@ -297,14 +297,3 @@ static inline const struct memory *xhci_memory(const struct xhci *xhci)
 {
 	return &xhci->pci.device.vm->memory;
 }
-
-static inline uint64_t pci_get64(const uint8_t *p)
-{
-	return pci_get32(p) | (uint64_t)pci_get32(p + 4) << 32;
-}
-
-static inline void pci_set64(uint8_t *p, uint64_t v)
-{
-	pci_set32(p, (uint32_t)v);
-	pci_set32(p + 4, (uint32_t)(v >> 32));
-}
