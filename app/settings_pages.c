@@ -75,7 +75,8 @@ static GtkLabel *add_label(GtkGrid *form, const char *name)
 void oriel_settings_add_general(OrielSettings *settings)
 {
 	static const struct settings_choice orders[] = {
-		{ "disk", N_("Disk, then CD") }, { "cd", N_("CD, then disk") }, { NULL, NULL },
+		{ "disk", N_("Disk, then CD") }, { "cd", N_("CD, then disk") }, { "stick", N_("USB stick, then disk") },
+		{ NULL, NULL },
 	};
 	struct general *general = g_new0(struct general, 1);
 	GtkLabel *folder;

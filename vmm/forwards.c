@@ -2,6 +2,7 @@
 
 #include "control/control.h"
 #include "machine.h"
+#include "machine_control.h"
 #include "net/nat.h"
 
 struct forwarding {
@@ -69,17 +70,6 @@ void machine_forward(struct machine *machine, const char *text, bool add, machin
 		done(opaque, error);
 }
 
-static void tell(void *opaque, const GError *error)
-{
-	struct machine *machine = opaque;
-
-	if (!error)
-		return;
-	g_warning("%s", error->message);
-	if (machine->control)
-		control_error(machine->control, error->message);
-}
-
 GPtrArray *machine_forwards_new(void)
 {
 	return g_ptr_array_new_with_free_func((GDestroyNotify)nat_forward_free);
@@ -92,6 +82,6 @@ bool machine_forwards_start(struct machine *machine, GError **error)
 	if (!forwards)
 		return false;
 	for (guint i = 0; i < forwards->len; i++)
-		start(machine, copy_forward(forwards->pdata[i]), true, tell, machine);
+		start(machine, copy_forward(forwards->pdata[i]), true, machine_tell_trouble, machine);
 	return true;
 }

@@ -296,6 +296,7 @@ void machine_free(struct machine *machine)
 		if (machine->network)
 			network_stop(machine->network);
 		unplug_everything(machine);
+		machine_finish_usb(machine);
 		g_clear_pointer(&machine->network, network_free);
 		firmware_finish(&machine->firmware);
 		pci_bus_finish(&machine->pci);

@@ -54,6 +54,7 @@ struct pm;
 struct rtc;
 struct serial_backend;
 struct vga;
+struct usb_lender;
 struct xhci;
 
 struct machine {
@@ -77,6 +78,7 @@ struct machine {
 	struct rtc *rtc;
 	struct vga *vga;
 	struct xhci *xhci; /* NULL: no USB */
+	struct usb_lender *usb_lender; /* with xhci: the host's devices there */
 	struct serial_backend *serial; /* NULL: nothing is connected */
 	struct network *network; /* the other end of e1000's cable */
 	GPtrArray *forwards; /* struct nat_forward *: ports of the host that lead there, see forwards.h */

@@ -215,22 +215,24 @@ static bool do_unplug_stick(void *opaque, const char *path, bool force, GError *
 	return machine_unplug_stick(opaque, path, force, error);
 }
 
-static bool do_host_devices(void *opaque, void (*add)(void *opaque, const struct usb_host_entry *entry, bool plugged),
-			    void *add_opaque, GError **error)
+static void list_sticks(void *opaque, void (*add)(void *opaque, const char *path), void *add_opaque)
 {
-	g_autoptr(GPtrArray) entries = usb_host_list(error);
+	for (unsigned i = 0; i < XHCI_CONNECTORS; i++) {
+		struct block *stick = machine_stick(opaque, i);
 
-	for (guint i = 0; entries && i < entries->len; i++) {
-		const struct usb_host_entry *entry = entries->pdata[i];
-
-		add(add_opaque, entry, machine_has_host_device(opaque, entry->bus, entry->address));
+		if (stick)
+			add(add_opaque, block_path(stick));
 	}
-	return entries != NULL;
 }
 
-static bool do_plug_host_device(void *opaque, uint8_t bus, uint8_t address, GError **error)
+static void do_host_devices(void *opaque, control_listed done, void *done_opaque)
 {
-	return machine_plug_host_device(opaque, bus, address, error);
+	machine_list_host_devices(opaque, done, done_opaque);
+}
+
+static void do_plug_host_device(void *opaque, uint8_t bus, uint8_t address, control_done done, void *done_opaque)
+{
+	machine_plug_host_device(opaque, bus, address, done, done_opaque);
 }
 
 static bool do_unplug_host_device(void *opaque, uint8_t bus, uint8_t address, GError **error)
@@ -414,6 +416,7 @@ static const struct control_ops ops = {
 	.forward = do_forward,
 	.plug_stick = do_plug_stick,
 	.unplug_stick = do_unplug_stick,
+	.sticks = list_sticks,
 	.host_devices = do_host_devices,
 	.plug_host_device = do_plug_host_device,
 	.unplug_host_device = do_unplug_host_device,
@@ -463,6 +466,17 @@ void machine_control_stop(struct machine *machine)
 	if (machine->control)
 		control_free(machine->control);
 	machine->control = NULL;
+}
+
+void machine_tell_trouble(void *opaque, const GError *error)
+{
+	struct machine *machine = opaque;
+
+	if (!error)
+		return;
+	g_warning("%s", error->message);
+	if (machine->control)
+		control_error(machine->control, error->message);
 }
 
 void machine_disc_changed(void *opaque, unsigned port, const char *path)

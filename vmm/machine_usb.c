@@ -4,8 +4,10 @@
 
 #include "../input/usb_keyboard.h"
 #include "../input/usb_tablet.h"
+#include "control/control.h"
 #include "machine.h"
-#include "usb/host.h"
+#include "machine_control.h"
+#include "usb/host_list.h"
 #include "usb/storage.h"
 #include "usb/usb.h"
 #include "usb/xhci.h"
@@ -34,6 +36,17 @@ static bool attach_stick(struct machine *machine, const struct config_disk *stic
 	return attach(machine, usb_storage_new(&machine->vm, block), error);
 }
 
+/* What is missing keeps no machine from starting. */
+static bool plug_host_devices(struct machine *machine, GError **error)
+{
+	g_autoptr(GArray) ids = usb_ids_parse(machine->config->usb_devices, error);
+
+	if (!ids)
+		return false;
+	usb_lender_plug_kinds(machine->usb_lender, ids, machine_tell_trouble, machine);
+	return true;
+}
+
 bool machine_plug_usb(struct machine *machine, GError **error)
 {
 	const struct machine_config *config = machine->config;
@@ -43,6 +56,7 @@ bool machine_plug_usb(struct machine *machine, GError **error)
 		return true;
 	machine->xhci = xhci_new(vm, &machine->pci);
 	g_ptr_array_add(machine->devices, xhci_device(machine->xhci));
+	machine->usb_lender = usb_lender_new(vm, machine->xhci);
 	if (config->usb_tablet && !attach(machine, usb_tablet_new(vm, &machine->input), error))
 		return false;
 	if (config->usb_keyboard && !attach(machine, usb_keyboard_new(vm, &machine->input), error))
@@ -50,7 +64,12 @@ bool machine_plug_usb(struct machine *machine, GError **error)
 	for (unsigned i = 0; i < CONFIG_STICKS; i++)
 		if (config->has_stick[i] && !attach_stick(machine, &config->sticks[i], error))
 			return false;
-	return true;
+	return plug_host_devices(machine, error);
+}
+
+void machine_finish_usb(struct machine *machine)
+{
+	g_clear_pointer(&machine->usb_lender, usb_lender_free);
 }
 
 struct block *machine_stick(const struct machine *machine, unsigned connector)
@@ -79,11 +98,20 @@ static bool check_controller(const struct machine *machine, GError **error)
 	return machine->xhci;
 }
 
+static void sticks_changed(struct machine *machine)
+{
+	if (machine->control)
+		control_sticks_changed(machine->control);
+}
+
 bool machine_plug_stick(struct machine *machine, const char *path, bool read_only, GError **error)
 {
 	struct config_disk stick = { .kind = CONFIG_STICK, .path = (char *)path, .read_only = read_only };
 
-	return check_controller(machine, error) && attach_stick(machine, &stick, error);
+	if (!check_controller(machine, error) || !attach_stick(machine, &stick, error))
+		return false;
+	sticks_changed(machine);
+	return true;
 }
 
 bool machine_unplug_stick(struct machine *machine, const char *path, bool force, GError **error)
@@ -100,69 +128,33 @@ bool machine_unplug_stick(struct machine *machine, const char *path, bool force,
 		return false;
 	}
 	xhci_detach(machine->xhci, stick);
+	sticks_changed(machine);
 	return true;
 }
 
-static struct usb_device *find_host_device(const struct machine *machine, uint8_t bus, uint8_t address)
+void machine_list_host_devices(struct machine *machine, usb_lender_listed done, void *opaque)
 {
-	for (unsigned i = 0; machine->xhci && i < XHCI_CONNECTORS; i++) {
-		struct usb_device *device = xhci_connected(machine->xhci, i);
-		uint8_t its_bus, its_address;
+	g_autoptr(GError) error = NULL;
 
-		if (usb_host_place(device, &its_bus, &its_address) && its_bus == bus && its_address == address)
-			return device;
-	}
-	return NULL;
+	if (check_controller(machine, &error))
+		usb_lender_list(machine->usb_lender, done, opaque);
+	else
+		done(opaque, NULL, error);
 }
 
-static void detach_gone(void *opaque)
+void machine_plug_host_device(struct machine *machine, uint8_t bus, uint8_t address, usb_lender_done done, void *opaque)
 {
-	struct machine *machine = opaque;
+	g_autoptr(GError) error = NULL;
 
-	for (unsigned i = 0; i < XHCI_CONNECTORS; i++) {
-		struct usb_device *device = xhci_connected(machine->xhci, i);
-
-		if (usb_host_gone(device))
-			xhci_detach(machine->xhci, device);
-	}
-}
-
-static void host_device_gone(void *opaque)
-{
-	loop_call(&((struct machine *)opaque)->vm.loop, detach_gone, opaque);
-}
-
-bool machine_plug_host_device(struct machine *machine, uint8_t bus, uint8_t address, GError **error)
-{
-	const struct usb_host_options options = { host_device_gone, machine };
-	struct usb_device *device;
-
-	if (!check_controller(machine, error))
-		return false;
-	if (machine_has_host_device(machine, bus, address)) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY, "The guest has this device already");
-		return false;
-	}
-	device = usb_host_new(&machine->vm, bus, address, &options, error);
-	return device && attach(machine, device, error);
+	if (check_controller(machine, &error))
+		usb_lender_plug(machine->usb_lender, bus, address, done, opaque);
+	else
+		done(opaque, error);
 }
 
 bool machine_unplug_host_device(struct machine *machine, uint8_t bus, uint8_t address, GError **error)
 {
-	struct usb_device *device = find_host_device(machine, bus, address);
-
-	if (!device) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "The guest has no USB device %u on bus %u of the host",
-			    address, bus);
-		return false;
-	}
-	xhci_detach(machine->xhci, device);
-	return true;
-}
-
-bool machine_has_host_device(const struct machine *machine, uint8_t bus, uint8_t address)
-{
-	return find_host_device(machine, bus, address) != NULL;
+	return check_controller(machine, error) && usb_lender_unplug(machine->usb_lender, bus, address, error);
 }
 
 bool machine_usb_has_room(struct machine *machine)

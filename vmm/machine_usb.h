@@ -5,11 +5,14 @@
 #include <stdbool.h>
 
 #include "block/block.h"
+#include "usb/lending.h"
 
 struct machine;
 
 /* Before the guest runs: what the configuration says. */
 bool machine_plug_usb(struct machine *machine, GError **error);
+/* After the devices have gone; gives the host's back. */
+void machine_finish_usb(struct machine *machine);
 
 /* While it runs. path is absolute. */
 bool machine_plug_stick(struct machine *machine, const char *path, bool read_only, GError **error);
@@ -18,10 +21,10 @@ bool machine_unplug_stick(struct machine *machine, const char *path, bool force,
 /* The image of the stick at this connector, or NULL. */
 struct block *machine_stick(const struct machine *machine, unsigned connector);
 
-/* A USB device of the host, which the guest has until it is pulled out, given back or the machine ends. */
-bool machine_plug_host_device(struct machine *machine, uint8_t bus, uint8_t address, GError **error);
+/* The host's USB devices; see usb/lending.h. Without a USB controller done comes at once. */
+void machine_list_host_devices(struct machine *machine, usb_lender_listed done, void *opaque);
+void machine_plug_host_device(struct machine *machine, uint8_t bus, uint8_t address, usb_lender_done done, void *opaque);
 bool machine_unplug_host_device(struct machine *machine, uint8_t bus, uint8_t address, GError **error);
-bool machine_has_host_device(const struct machine *machine, uint8_t bus, uint8_t address);
 
 /* As ahci_has_room(), ahci_retry() and ahci_fail(). */
 bool machine_usb_has_room(struct machine *machine);

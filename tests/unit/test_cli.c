@@ -13,6 +13,7 @@
 
 #include "../../vmm/config/config.h"
 #include "../../vmm/control/control.h"
+#include "../../vmm/usb/host_list.h"
 #include "../remove_tree.h"
 
 /* The machine's process */
@@ -129,20 +130,25 @@ static bool do_unplug(void *machine, const char *path, bool force, GError **erro
 	return true;
 }
 
-static bool do_host_devices(void *machine, void (*add)(void *opaque, const struct usb_host_entry *entry, bool plugged),
-			    void *opaque, GError **error)
+static void do_host_devices(void *machine, control_listed done, void *opaque)
 {
-	const struct usb_host_entry entries[] = { { 1, 4, 0x046D, 0xC077, (char *)"A mouse" },
-						  { 2, 9, 0x1234, 0x0001, (char *)"A stick" } };
+	struct usb_host_entry list[] = { { 1, 4, 0x046D, 0xC077, (char *)"A mouse", true },
+					 { 2, 9, 0x1234, 0x0001, (char *)"A stick", false } };
+	g_autoptr(GPtrArray) entries = g_ptr_array_new();
 
 	(void)machine;
-	(void)error;
-	add(opaque, &entries[0], true);
-	add(opaque, &entries[1], false);
-	return true;
+	g_ptr_array_add(entries, &list[0]);
+	g_ptr_array_add(entries, &list[1]);
+	done(opaque, entries, NULL);
 }
 
-static bool do_plug_host(void *machine, uint8_t bus, uint8_t address, GError **error)
+static void do_plug_host(void *machine, uint8_t bus, uint8_t address, control_done done, void *opaque)
+{
+	record(machine, "host %u %u\n", bus, address);
+	done(opaque, NULL);
+}
+
+static bool do_unplug_host(void *machine, uint8_t bus, uint8_t address, GError **error)
 {
 	(void)error;
 	record(machine, "host %u %u\n", bus, address);
@@ -170,6 +176,13 @@ static void no_forwards(void *machine, void (*add)(void *opaque, const char *for
 	(void)opaque;
 }
 
+static void no_sticks(void *machine, void (*add)(void *opaque, const char *path), void *opaque)
+{
+	(void)machine;
+	(void)add;
+	(void)opaque;
+}
+
 static bool not_there(void *machine)
 {
 	(void)machine;
@@ -181,9 +194,9 @@ static const struct control_ops ops = {
 	.pause = do_pause, .resume = do_resume, .reset = do_reset, .power_button = do_power_button, .stop = do_stop, .raise = do_reset,
 	.retry = do_reset, .fail = do_reset, .insert_disc = do_insert, .eject_disc = do_eject,
 	.plug_stick = do_plug, .unplug_stick = do_unplug, .host_devices = do_host_devices,
-	.plug_host_device = do_plug_host, .unplug_host_device = do_plug_host,
+	.plug_host_device = do_plug_host, .unplug_host_device = do_unplug_host,
 	.statistics = do_statistics, .discs = no_discs, .microphone = not_there, .link = not_there,
-	.forwards = no_forwards,
+	.forwards = no_forwards, .sticks = no_sticks,
 };
 
 static void sink_event(struct input_sink *sink, const struct input_event *event)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../../vmm/control/control.h"
+#include "../../vmm/usb/host_list.h"
 
 #define OBJECT "/io/github/oriel/Machine"
 #define INTERFACE "io.github.oriel.Machine"
@@ -104,22 +105,6 @@ static bool fake_unplug(void *machine, const char *path, bool force, GError **er
 	return note(machine, error, "unplug %s %d ", path, force);
 }
 
-static bool fake_host_devices(void *machine, void (*add)(void *opaque, const struct usb_host_entry *entry, bool plugged),
-			      void *opaque, GError **error)
-{
-	const struct usb_host_entry entry = { 1, 4, 0x046D, 0xC077, (char *)"A mouse" };
-
-	if (!note(machine, error, "host-devices "))
-		return false;
-	add(opaque, &entry, true);
-	return true;
-}
-
-static bool fake_plug_host(void *machine, uint8_t bus, uint8_t address, GError **error)
-{
-	return note(machine, error, "plug-host %u.%u ", bus, address);
-}
-
 static bool fake_unplug_host(void *machine, uint8_t bus, uint8_t address, GError **error)
 {
 	return note(machine, error, "unplug-host %u.%u ", bus, address);
@@ -196,10 +181,37 @@ static void fake_forward(void *machine, const char *forward, bool add, control_d
 	loop_call(&f->machine->vm.loop, answer_later, later);
 }
 
+static void fake_host_devices(void *machine, control_listed done, void *opaque)
+{
+	struct usb_host_entry entry = { 1, 4, 0x046D, 0xC077, (char *)"A mouse", true };
+	g_autoptr(GPtrArray) entries = g_ptr_array_new();
+	GError *error = NULL;
+
+	g_ptr_array_add(entries, &entry);
+	done(opaque, note(machine, &error, "host-devices ") ? entries : NULL, error);
+	g_clear_error(&error);
+}
+
+static void fake_plug_host(void *machine, uint8_t bus, uint8_t address, control_done done, void *opaque)
+{
+	struct fixture *f = machine;
+	struct later *later = g_new0(struct later, 1);
+
+	*later = (struct later){ .done = done, .opaque = opaque };
+	note(f, &later->error, "plug-host %u.%u ", bus, address);
+	loop_call(&f->machine->vm.loop, answer_later, later);
+}
+
+static void fake_sticks(void *machine, void (*add)(void *opaque, const char *path), void *opaque)
+{
+	(void)machine;
+	add(opaque, "/tmp/a stick.img");
+}
+
 static const struct control_ops ops = {
 	fake_state, fake_message, fake_refresh, fake_pty, fake_pause, fake_resume, fake_reset, fake_power_button,
 	fake_stop, fake_raise, fake_retry, fake_fail, fake_insert, fake_eject, fake_plug, fake_unplug,
-	fake_host_devices, fake_plug_host, fake_unplug_host, fake_statistics,
+	fake_host_devices, fake_plug_host, fake_unplug_host, fake_sticks, fake_statistics,
 	fake_discs, fake_microphone, fake_set_microphone, fake_link, fake_set_link, fake_forwards, fake_forward,
 };
 
@@ -420,7 +432,8 @@ static void test_properties(struct fixture *f, gconstpointer unused)
 				   "'Folder': <'/home/me/my machine'>, 'ProcessId': <uint32 %u>, "
 				   "'Width': <uint32 720>, 'Height': <uint32 400>, 'Leds': <uint32 2>, "
 				   "'SerialPty': <'/dev/pts/7'>, 'Discs': <{1: '/tmp/a disc.iso', 3: ''}>, "
-				   "'Microphone': <false>, 'Link': <true>, 'Forwards': <['tcp:2222-22']>},)",
+				   "'Microphone': <false>, 'Link': <true>, 'Forwards': <['tcp:2222-22']>, "
+				   "'Sticks': <['/tmp/a stick.img']>},)",
 				   (unsigned)getpid());
 	g_assert_cmpstr(text, ==, expected);
 	one = call(f, "org.freedesktop.DBus.Properties", "Get", g_variant_new("(ss)", INTERFACE, "Height"), &error);
@@ -501,6 +514,7 @@ static void test_signals(struct fixture *f, gconstpointer unused)
 	control_progress(f->control, "saving", 7);
 	control_disc_changed(f->control, 1, "/a.iso");
 	control_forwards_changed(f->control);
+	control_sticks_changed(f->control);
 	input_router_set_leds(&f->router, 4);
 	control_leds_changed(f->control);
 	g_mutex_unlock(&f->machine->vm.lock);
@@ -514,6 +528,7 @@ static void test_signals(struct fixture *f, gconstpointer unused)
 			     "Progress('saving', 1.0)\n"
 			     "DiscChanged(1, '/a.iso')\n"
 			     CHANGED "{'Forwards': <['tcp:2222-22']>}, [])\n"
+			     CHANGED "{'Sticks': <['/tmp/a stick.img']>}, [])\n"
 			     CHANGED "{'Leds': <uint32 4>}, [])\n"
 			     CHANGED "{'Width': <uint32 640>, 'Height': <uint32 480>}, [])\n"
 			     "ModeChanged(640, 480)\n");

@@ -78,6 +78,14 @@ static void test_boot_order(struct fixture *fixture, gconstpointer unused)
 			     "/pci@i0cf8/sata@1f,2/drive@1/disk@0");
 	memset(fixture->firmware.description.drives, 0, sizeof fixture->firmware.description.drives);
 	check_order(fixture, "");
+	fixture->firmware.description.drives[2].present = true;
+	fixture->firmware.description.sticks[0] = 2;
+	fixture->firmware.description.sticks[3] = 8;
+	check_order(fixture, "/pci@i0cf8/sata@1f,2/drive@2/disk@0\n/pci@i0cf8/usb@3/storage@2/channel@0/disk@0,0\n"
+			     "/pci@i0cf8/usb@3/storage@8/channel@0/disk@0,0");
+	fixture->firmware.description.boot = CONFIG_BOOT_STICK_FIRST;
+	check_order(fixture, "/pci@i0cf8/usb@3/storage@2/channel@0/disk@0,0\n"
+			     "/pci@i0cf8/usb@3/storage@8/channel@0/disk@0,0\n/pci@i0cf8/sata@1f,2/drive@2/disk@0");
 }
 
 static void set_byte(void *rtc, uint8_t index, uint8_t value)

@@ -6,9 +6,13 @@
 #include "xhci_guest.h"
 
 #include <gio/gio.h>
+#include <glib/gstdio.h>
 #include <libusb.h>
 
 #include "../../vmm/usb/host.h"
+#include "../../vmm/usb/host_list.h"
+#include "../../vmm/usb/lending.h"
+#include "../remove_tree.h"
 
 #define BULK_IN 3u
 #define BULK_OUT 4u
@@ -43,14 +47,14 @@ static struct libusb_config_descriptor configuration = { .bNumInterfaces = 1, .i
 int libusb_init(libusb_context **context)
 {
 	*context = (libusb_context *)&peer;
-	peer.contexts++;
+	g_atomic_int_inc((gint *)&peer.contexts);
 	return 0;
 }
 
 void libusb_exit(libusb_context *context)
 {
 	(void)context;
-	peer.contexts--;
+	g_atomic_int_add((gint *)&peer.contexts, -1);
 }
 
 ssize_t libusb_get_device_list(libusb_context *context, libusb_device ***list)
@@ -112,12 +116,6 @@ libusb_device *libusb_get_device(libusb_device_handle *handle)
 {
 	(void)handle;
 	return &peer.device;
-}
-
-int libusb_get_string_descriptor_ascii(libusb_device_handle *handle, uint8_t index, unsigned char *data, int length)
-{
-	(void)handle;
-	return index == 2 ? g_snprintf((char *)data, (gulong)length, "Gadget") : LIBUSB_ERROR_NOT_FOUND;
 }
 
 int libusb_set_auto_detach_kernel_driver(libusb_device_handle *handle, int enable)
@@ -295,34 +293,60 @@ const char *libusb_error_name(int code)
 
 struct fixture {
 	struct xhci_guest g;
+	struct usb_lender *lender;
 	struct usb_device *usb;
-	unsigned slot, gone;
+	unsigned slot;
+	unsigned answers; /* that the lender has given */
+	GError *error;    /* the last one's */
+	char *list;
 };
 
-static void note_gone(void *opaque)
+static void answered(void *opaque, const GError *error)
 {
-	((struct fixture *)opaque)->gone++;
+	struct fixture *f = opaque;
+
+	f->answers++;
+	g_clear_error(&f->error);
+	f->error = error ? g_error_copy(error) : NULL;
 }
 
-static struct usb_device *lend(struct fixture *f, GError **error)
+static void wait_answers(struct fixture *f, unsigned count)
 {
-	struct usb_host_options options = { note_gone, f };
-
-	return usb_host_new(&f->g.machine->vm, 3, 7, &options, error);
+	while (f->answers < count)
+		g_main_context_iteration(f->g.machine->vm.loop.context, TRUE);
 }
 
-static void open_fixture(struct fixture *f)
+static void lend(struct fixture *f, uint8_t address)
 {
-	GError *error = NULL;
+	f->answers = 0;
+	usb_lender_plug(f->lender, 3, address, answered, f);
+	wait_answers(f, 1);
+}
 
+/* What has been given back is really back. */
+static void wait_closed(struct fixture *f)
+{
+	while (g_atomic_int_get((gint *)&peer.contexts))
+		g_main_context_iteration(f->g.machine->vm.loop.context, FALSE);
+}
+
+static void open_lender(struct fixture *f)
+{
 	memset(f, 0, sizeof *f);
 	memset(&peer, 0, sizeof peer);
 	peer.configuration = 1;
 	guest_open(&f->g);
-	f->usb = lend(f, &error);
-	g_assert_no_error(error);
+	f->lender = usb_lender_new(&f->g.machine->vm, f->g.xhci);
+}
+
+static void open_fixture(struct fixture *f)
+{
+	open_lender(f);
+	lend(f, 7);
+	g_assert_no_error(f->error);
+	f->usb = xhci_connected(f->g.xhci, 0);
+	g_assert_nonnull(f->usb);
 	g_assert_cmpuint(peer.claimed, ==, 1);
-	g_assert_true(xhci_attach(f->g.xhci, f->usb, NULL));
 	guest_start(&f->g);
 	g_assert_cmpuint(reg(&f->g, PORTSC1) >> 10 & 15, ==, USB_SPEED_HIGH);
 }
@@ -337,7 +361,12 @@ static void start_device(struct fixture *f)
 
 static void close_fixture(struct fixture *f)
 {
-	guest_close(&f->g);
+	f->g.device->ops->destroy(f->g.device);
+	usb_lender_free(f->lender);
+	pci_bus_finish(&f->g.bus);
+	fake_machine_free(f->g.machine);
+	g_clear_error(&f->error);
+	g_clear_pointer(&f->list, g_free);
 	/* It is the host's again. */
 	g_assert_cmpuint(peer.claimed, ==, 0);
 	g_assert_cmpuint(peer.opened, ==, 0);
@@ -346,58 +375,205 @@ static void close_fixture(struct fixture *f)
 	g_assert_null(peer.left);
 }
 
-static void test_list(void)
-{
-	g_autoptr(GPtrArray) list = NULL;
-	const struct usb_host_entry *entry;
+/* --- Listing, from a folder that looks like the kernel's --- */
 
-	memset(&peer, 0, sizeof peer);
-	list = usb_host_list(NULL);
-	g_assert_cmpuint(list->len, ==, 1);
-	entry = list->pdata[0];
-	g_assert_cmpuint(entry->bus, ==, 3);
-	g_assert_cmpuint(entry->address, ==, 7);
-	g_assert_cmphex(entry->vendor, ==, 0x1234);
-	g_assert_cmpstr(entry->name, ==, "Gadget");
-	g_clear_pointer(&list, g_ptr_array_unref);
-	/* Without permission to open it there are its numbers. */
-	peer.open_error = LIBUSB_ERROR_ACCESS;
-	list = usb_host_list(NULL);
-	entry = list->pdata[0];
-	g_assert_cmpstr(entry->name, ==, "USB device 1234:abcd");
-	g_assert_cmpuint(peer.contexts, ==, 0);
-	g_assert_cmpuint(peer.opened, ==, 0);
+static void add_attribute(const char *sysfs, const char *device, const char *name, const char *value)
+{
+	g_autofree char *folder = g_build_filename(sysfs, "bus/usb/devices", device, NULL);
+	g_autofree char *path = g_build_filename(folder, name, NULL);
+
+	g_assert_cmpint(g_mkdir_with_parents(folder, 0700), ==, 0);
+	g_assert_true(g_file_set_contents(path, value, -1, NULL));
 }
 
-static void expect_refusal(struct fixture *f, int code, const char *text)
+static void add_device(const char *sysfs, const char *device, const char *const *values)
 {
-	g_autoptr(GError) error = NULL;
+	static const char *const names[] = { "busnum", "devnum", "idVendor", "idProduct", "bDeviceClass", "manufacturer",
+					     "product" };
 
-	g_assert_null(lend(f, &error));
-	g_assert_error(error, G_IO_ERROR, code);
-	g_assert_nonnull(strstr(error->message, text));
+	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
+		if (values[i])
+			add_attribute(sysfs, device, names[i], values[i]);
+}
+
+/* The folder, which the environment names. */
+static char *make_sysfs(void)
+{
+	static const char *const hub[] = { "1\n", "1\n", "1d6b\n", "0002\n", "09\n", "Linux", "xHCI Host Controller" };
+	static const char *const stick[] = { "3\n", "12\n", "0951\n", "1666\n", "00\n", "Kingston\n", "Data Traveler\n" };
+	static const char *const mouse[] = { "3\n", "7\n", "1234\n", "abcd\n", "00\n", NULL, "Gadget\xff\n" };
+	static const char *const dumb[] = { "2\n", "200\n", "0a12\n", "0001\n", "e0\n", NULL, NULL };
+	static const char *const same[] = { "2\n", "3\n", "046d\n", "c077\n", "00\n", "Logitech", "Logitech Mouse" };
+	char *sysfs = g_dir_make_tmp("oriel-sysfs-XXXXXX", NULL);
+
+	add_device(sysfs, "usb1", hub);
+	add_device(sysfs, "3-1", stick);
+	add_device(sysfs, "3-2", mouse);
+	add_device(sysfs, "2-1.4", dumb);
+	add_device(sysfs, "2-2", same);
+	add_attribute(sysfs, "3-1:1.0", "bInterfaceClass", "08\n");
+	add_attribute(sysfs, "3-9", "busnum", "3\n");
+	g_setenv("ORIEL_SYSFS", sysfs, TRUE);
+	return sysfs;
+}
+
+static void remove_sysfs(const char *sysfs)
+{
+	g_unsetenv("ORIEL_SYSFS");
+	remove_tree(sysfs);
+}
+
+static void note_list(void *opaque, const GPtrArray *entries, const GError *error)
+{
+	struct fixture *f = opaque;
+	GString *text = g_string_new(NULL);
+
+	for (guint i = 0; entries && i < entries->len; i++) {
+		const struct usb_host_entry *entry = entries->pdata[i];
+
+		g_string_append_printf(text, "%u.%u %04x:%04x %s%s\n", entry->bus, entry->address, entry->vendor,
+				       entry->product, entry->name, entry->plugged ? " plugged" : "");
+	}
+	if (error)
+		g_string_append(text, error->message);
+	g_free(f->list);
+	f->list = g_string_free(text, FALSE);
+	f->answers++;
+}
+
+static void test_list(void)
+{
+	g_autofree char *sysfs = make_sysfs();
+	struct fixture f;
+
+	open_fixture(&f);
+	f.answers = 0;
+	usb_lender_list(f.lender, note_list, &f);
+	wait_answers(&f, 1);
+	g_assert_cmpstr(f.list, ==, "2.3 046d:c077 Logitech Mouse\n2.200 0a12:0001 USB device 0a12:0001\n"
+				    "3.7 1234:abcd Gadget\357\277\275 plugged\n3.12 0951:1666 Kingston Data Traveler\n");
+	close_fixture(&f);
+	remove_sysfs(sysfs);
+	/* A computer without USB. */
+	g_setenv("ORIEL_SYSFS", "/nonexistent", TRUE);
+	open_lender(&f);
+	usb_lender_list(f.lender, note_list, &f);
+	wait_answers(&f, 1);
+	g_assert_cmpstr(f.list, ==, "");
+	close_fixture(&f);
+	g_unsetenv("ORIEL_SYSFS");
+}
+
+static void test_ids(void)
+{
+	static const char *const bad[] = { "046d", "046d:c07", "046d:c0777", "046d:xyzw", "046d:c077, 0951:1666", ":", "+46d:c077" };
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GArray) ids = usb_ids_parse(" 046D:c077;0951:1666 ; ", &error);
+	g_autoptr(GArray) none = usb_ids_parse(NULL, NULL);
+	g_autofree char *text = NULL;
+
+	g_assert_no_error(error);
+	text = usb_ids_format(ids);
+	g_assert_cmpstr(text, ==, "046d:c077; 0951:1666");
+	g_assert_cmpint(usb_ids_find(ids, 0x0951, 0x1666), ==, 1);
+	g_assert_cmpint(usb_ids_find(ids, 0x0951, 0xC077), ==, -1);
+	g_assert_cmpuint(none->len, ==, 0);
+	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_assert_null(usb_ids_parse(bad[i], &error));
+		g_assert_nonnull(strstr(error->message, "046d:c077"));
+		g_clear_error(&error);
+	}
+}
+
+/* --- Lending --- */
+
+static void expect_refusal(struct fixture *f, uint8_t address, int code, const char *text)
+{
+	lend(f, address);
+	g_assert_error(f->error, G_IO_ERROR, code);
+	g_assert_nonnull(strstr(f->error->message, text));
+	g_assert_cmpuint(peer.contexts, ==, 0);
 }
 
 static void test_refusals(void)
 {
-	struct fixture f = { 0 };
-	struct usb_host_options options = { note_gone, &f };
-	g_autoptr(GError) error = NULL;
+	struct fixture f;
 
-	memset(&peer, 0, sizeof peer);
-	peer.configuration = 1;
-	guest_open(&f.g);
+	open_lender(&f);
 	peer.open_error = LIBUSB_ERROR_ACCESS;
-	expect_refusal(&f, G_IO_ERROR_PERMISSION_DENIED, "ATTR{idVendor}==\"1234\"");
+	expect_refusal(&f, 7, G_IO_ERROR_PERMISSION_DENIED, "ATTR{idVendor}==\"1234\"");
 	peer.open_error = LIBUSB_ERROR_IO;
-	expect_refusal(&f, G_IO_ERROR_FAILED, "LIBUSB_ERROR_IO");
+	expect_refusal(&f, 7, G_IO_ERROR_FAILED, "LIBUSB_ERROR_IO");
 	peer.open_error = 0;
 	peer.claim_error = LIBUSB_ERROR_BUSY;
-	expect_refusal(&f, G_IO_ERROR_BUSY, "another program");
+	expect_refusal(&f, 7, G_IO_ERROR_BUSY, "another program");
 	peer.claim_error = 0;
-	g_assert_null(usb_host_new(&f.g.machine->vm, 3, 8, &options, &error));
-	g_assert_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND);
+	expect_refusal(&f, 8, G_IO_ERROR_NOT_FOUND, "no USB device 8 on bus 3");
 	close_fixture(&f);
+}
+
+/* A device is lent once, also while it is being opened; and can be given back and lent again. */
+static void test_twice(void)
+{
+	g_autoptr(GError) error = NULL;
+	struct fixture f;
+
+	open_lender(&f);
+	usb_lender_plug(f.lender, 3, 7, answered, &f);
+	usb_lender_plug(f.lender, 3, 7, answered, &f);
+	wait_answers(&f, 2);
+	g_assert_cmpuint(peer.opened, ==, 1);
+	lend(&f, 7);
+	g_assert_error(f.error, G_IO_ERROR, G_IO_ERROR_BUSY);
+	g_assert_true(usb_lender_unplug(f.lender, 3, 7, &error));
+	wait_closed(&f);
+	g_assert_cmpuint(peer.claimed, ==, 0);
+	g_assert_false(usb_lender_unplug(f.lender, 3, 7, &error));
+	g_assert_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND);
+	lend(&f, 7);
+	g_assert_no_error(f.error);
+	close_fixture(&f);
+}
+
+/* What machine.conf names, of which one device is there. */
+static void test_kinds(void)
+{
+	g_autofree char *sysfs = make_sysfs();
+	g_autoptr(GArray) ids = usb_ids_parse("1234:abcd; ffff:0001", NULL);
+	struct fixture f;
+
+	open_lender(&f);
+	usb_lender_plug_kinds(f.lender, ids, answered, &f);
+	wait_answers(&f, 1);
+	g_assert_error(f.error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND);
+	g_assert_nonnull(strstr(f.error->message, "ffff:0001"));
+	wait_answers(&f, 2);
+	g_assert_no_error(f.error);
+	g_assert_cmpuint(peer.opened, ==, 1);
+	close_fixture(&f);
+	remove_sysfs(sysfs);
+}
+
+/* The machine ends while the host is still at it: everybody gets an answer, and the host its device. */
+static void test_end(void)
+{
+	g_autofree char *sysfs = make_sysfs();
+	struct fixture f;
+
+	open_lender(&f);
+	usb_lender_plug(f.lender, 3, 7, answered, &f);
+	usb_lender_list(f.lender, note_list, &f);
+	f.g.device->ops->destroy(f.g.device);
+	usb_lender_free(f.lender);
+	g_assert_cmpuint(f.answers, ==, 2);
+	g_assert_error(f.error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+	g_assert_cmpuint(peer.opened, ==, 0);
+	g_assert_cmpuint(peer.contexts, ==, 0);
+	g_clear_error(&f.error);
+	g_free(f.list);
+	pci_bus_finish(&f.g.bus);
+	fake_machine_free(f.g.machine);
+	remove_sysfs(sysfs);
 }
 
 static void test_control(void)
@@ -500,18 +676,17 @@ static void test_gone(void)
 	trb = transfer(&f.g, f.slot, BULK_IN, BUFFER, 512);
 	answer(LIBUSB_TRANSFER_NO_DEVICE, NULL, 0);
 	expect_transfer(&f.g, trb, TRANSACTION_ERROR, 512);
-	g_assert_cmpuint(f.gone, ==, 1);
 	g_assert_true(usb_host_gone(f.usb));
 	peer.left((libusb_context *)&peer, &peer.device, LIBUSB_HOTPLUG_EVENT_DEVICE_LEFT, peer.left_opaque);
-	g_assert_cmpuint(f.gone, ==, 1);
-	xhci_detach(f.g.xhci, f.usb);
+	wait_closed(&f);
 	expect_event(&f.g, PORT_CHANGE);
-	g_assert_cmpuint(peer.opened, ==, 0);
+	g_assert_null(xhci_connected(f.g.xhci, 0));
 	close_fixture(&f);
 	/* Also while nothing is asked of it. */
 	open_fixture(&f);
 	peer.left((libusb_context *)&peer, &peer.device, LIBUSB_HOTPLUG_EVENT_DEVICE_LEFT, peer.left_opaque);
-	g_assert_cmpuint(f.gone, ==, 1);
+	wait_closed(&f);
+	g_assert_null(xhci_connected(f.g.xhci, 0));
 	close_fixture(&f);
 }
 
@@ -519,7 +694,11 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/usb-host/list", test_list);
+	g_test_add_func("/usb-host/ids", test_ids);
 	g_test_add_func("/usb-host/refusals", test_refusals);
+	g_test_add_func("/usb-host/twice", test_twice);
+	g_test_add_func("/usb-host/kinds", test_kinds);
+	g_test_add_func("/usb-host/end", test_end);
 	g_test_add_func("/usb-host/control", test_control);
 	g_test_add_func("/usb-host/bulk", test_bulk);
 	g_test_add_func("/usb-host/cancel", test_cancel);

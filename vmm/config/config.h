@@ -4,7 +4,7 @@
  * Every group and key may be left out; sizes are in MiB, paths are absolute or relative to the machine's folder.
  *
  *	[machine]   version=1  name  notes  system  uuid  cpus=1..255  memory=64..4194304
- *	            boot=disk|cd  boot-menu=false|true
+ *	            boot=disk|cd|stick  boot-menu=false|true
  *	[display]   vram=1..256, a power of two  width=640..4095  height=480..4095
  *	[serial]    mode=none|log|pty|socket
  *	[sound]     device=hda|none  backend=pulse|null  microphone=false|true
@@ -12,7 +12,7 @@
  *	[diskN]     path  format=auto|raw|qcow2  read-only=false|true  cache=writeback|none
  *	            errors=pause|report  ssd=true|false  serial  bus=ahci|nvme
  *	[cdN]       path (without: an empty drive)  cache  serial
- *	[usb]       controller=xhci|none  tablet=true|false  keyboard=false|true
+ *	[usb]       controller=xhci|none  tablet=true|false  keyboard=false|true  devices=LIST
  *	[stickN]    path  format  read-only  cache  errors
  *	[firmware]  bios  vga-rom  log=false|true
  *	[kernel]    kernel  initrd  command-line
@@ -94,6 +94,7 @@ enum config_usb {
 enum config_boot {
 	CONFIG_BOOT_DISK_FIRST,
 	CONFIG_BOOT_CD_FIRST,
+	CONFIG_BOOT_STICK_FIRST,
 };
 
 /* What machine.conf says by [machine] version, and the newest that this program understands. */
@@ -134,6 +135,7 @@ struct machine_config {
 	struct config_disk disks[CONFIG_DISKS]; /* by AHCI port or number */
 	enum config_usb usb;
 	bool usb_tablet, usb_keyboard;
+	char *usb_devices; /* of the host, as usb_ids_parse() takes them, or NULL */
 	bool has_stick[CONFIG_STICKS];
 	struct config_disk sticks[CONFIG_STICKS];
 	/* Boots this uncompressed ELF kernel instead of firmware; for tests. NULL: firmware. */

@@ -8,7 +8,7 @@ static const char *const formats[] = { "auto", "raw", "qcow2", NULL };
 static const char *const error_answers[] = { "pause", "report", NULL };
 static const char *const cache_modes[] = { "writeback", "none", NULL };
 static const char *const buses[] = { "ahci", "nvme", NULL };
-static const char *const boot_orders[] = { "disk", "cd", NULL };
+static const char *const boot_orders[] = { "disk", "cd", "stick", NULL };
 static const char *const serial_modes[] = { "none", "log", "pty", "socket", NULL };
 static const char *const sound_devices[] = { "hda", "none", NULL };
 static const char *const sound_backends[] = { "pulse", "null", NULL };
@@ -49,6 +49,7 @@ const struct key config_machine_keys[] = {
 	{ "usb", "controller", KEY_CHOICE, FIELD(usb), .names = usb_controllers },
 	{ "usb", "tablet", KEY_BOOL, FIELD(usb_tablet), .names = false_true },
 	{ "usb", "keyboard", KEY_BOOL, FIELD(usb_keyboard), .names = false_true },
+	{ "usb", "devices", KEY_STRING, FIELD(usb_devices) },
 	{ "firmware", "bios", KEY_STRING, FIELD(firmware_path) },
 	{ "firmware", "vga-rom", KEY_STRING, FIELD(vga_rom_path) },
 	{ "firmware", "log", KEY_BOOL, FIELD(firmware_log), .names = false_true },

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../usb/host_list.h"
 #include "clients.h"
 #include "machine_interface.h"
 #include "pictures.h"
@@ -155,14 +156,6 @@ static bool do_unplug_stick(struct control *control, GVariant *parameters, GErro
 	       control->ops->unplug_stick(control->machine, path, force, error);
 }
 
-static bool do_plug_host_device(struct control *control, GVariant *parameters, GError **error)
-{
-	guint8 bus, address;
-
-	g_variant_get(parameters, "(yy)", &bus, &address);
-	return control->ops->plug_host_device(control->machine, bus, address, error);
-}
-
 static bool do_unplug_host_device(struct control *control, GVariant *parameters, GError **error)
 {
 	guint8 bus, address;
@@ -265,26 +258,36 @@ static void start_remove_forward(struct control *control, GVariant *parameters, 
 	change_forward(control, parameters, false, invocation);
 }
 
-static void add_host_device(void *opaque, const struct usb_host_entry *entry, bool plugged)
+static void answer_host_devices(void *invocation, const GPtrArray *entries, const GError *error)
 {
-	g_autofree char *name = g_utf8_make_valid(entry->name, -1);
+	GVariantBuilder builder;
 
-	g_variant_builder_add(opaque, "(yyqqsb)", entry->bus, entry->address, entry->vendor, entry->product, name, plugged);
+	if (!entries) {
+		control_reply(invocation, error);
+		return;
+	}
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("a(yyqqsb)"));
+	for (guint i = 0; i < entries->len; i++) {
+		const struct usb_host_entry *entry = entries->pdata[i];
+
+		g_variant_builder_add(&builder, "(yyqqsb)", entry->bus, entry->address, entry->vendor, entry->product,
+				      entry->name, entry->plugged);
+	}
+	g_dbus_method_invocation_return_value(invocation, g_variant_new("(a(yyqqsb))", &builder));
 }
 
 static void start_host_devices(struct control *control, GVariant *parameters, GDBusMethodInvocation *invocation)
 {
-	g_autoptr(GError) error = NULL;
-	GVariantBuilder builder;
-
 	(void)parameters;
-	g_variant_builder_init(&builder, G_VARIANT_TYPE("a(yyqqsb)"));
-	if (control->ops->host_devices(control->machine, add_host_device, &builder, &error)) {
-		g_dbus_method_invocation_return_value(invocation, g_variant_new("(a(yyqqsb))", &builder));
-		return;
-	}
-	g_variant_builder_clear(&builder);
-	control_reply(invocation, error);
+	control->ops->host_devices(control->machine, answer_host_devices, invocation);
+}
+
+static void start_plug_host_device(struct control *control, GVariant *parameters, GDBusMethodInvocation *invocation)
+{
+	guint8 bus, address;
+
+	g_variant_get(parameters, "(yy)", &bus, &address);
+	control->ops->plug_host_device(control->machine, bus, address, answer_done, invocation);
 }
 
 static void add_counter(void *opaque, const char *name, uint64_t value)
@@ -319,7 +322,7 @@ static const struct method {
 	{ "PlugStick", .call = do_plug_stick },
 	{ "UnplugStick", .call = do_unplug_stick },
 	{ "HostDevices", .start = start_host_devices },
-	{ "PlugHostDevice", .call = do_plug_host_device },
+	{ "PlugHostDevice", .start = start_plug_host_device },
 	{ "UnplugHostDevice", .call = do_unplug_host_device },
 	{ "EjectDisc", .call = do_eject_disc },
 	{ "SendKeys", .start = start_send_keys },
@@ -458,6 +461,22 @@ static GVariant *property_forwards(struct control *control)
 	return g_variant_builder_end(&builder);
 }
 
+static void add_path(void *builder, const char *path)
+{
+	g_autofree char *text = g_filename_display_name(path);
+
+	g_variant_builder_add(builder, "s", text);
+}
+
+static GVariant *property_sticks(struct control *control)
+{
+	GVariantBuilder builder;
+
+	g_variant_builder_init(&builder, G_VARIANT_TYPE("as"));
+	control->ops->sticks(control->machine, add_path, &builder);
+	return g_variant_builder_end(&builder);
+}
+
 static const struct property {
 	const char *name;
 	GVariant *(*get)(struct control *control);
@@ -475,6 +494,7 @@ static const struct property {
 	{ "Microphone", property_microphone },
 	{ "Link", property_link },
 	{ "Forwards", property_forwards },
+	{ "Sticks", property_sticks },
 };
 
 static GVariant *property_value(struct control *control, const char *name)
@@ -555,6 +575,13 @@ void control_mode_changed(struct control *control)
 void control_forwards_changed(struct control *control)
 {
 	static const char *const names[] = { "Forwards", NULL };
+
+	tell_properties(control, names);
+}
+
+void control_sticks_changed(struct control *control)
+{
+	static const char *const names[] = { "Sticks", NULL };
 
 	tell_properties(control, names);
 }

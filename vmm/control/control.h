@@ -12,11 +12,12 @@
 
 #include "../../display/scanout.h"
 #include "../../input/router.h"
-#include "../usb/host.h"
 #include "../vm.h"
 
 /* The end of what takes a while; error NULL: it went well. Called once, with vm->lock, possibly at once. */
 typedef void (*control_done)(void *opaque, const GError *error);
+/* Likewise, with struct usb_host_entry *, which stay the caller's; NULL: error. */
+typedef void (*control_listed)(void *opaque, const GPtrArray *entries, const GError *error);
 
 /*
  * What the machine can be told. All are called on the I/O thread with vm->lock and must not wait for the guest. The
@@ -48,11 +49,12 @@ struct control_ops {
 	/* A disk image as a USB stick; path is absolute. force: even if the guest still writes to it. */
 	bool (*plug_stick)(void *machine, const char *path, bool read_only, GError **error);
 	bool (*unplug_stick)(void *machine, const char *path, bool force, GError **error);
-	/* Calls add(opaque, ...) for every USB device of the host; plugged: the guest has it. */
-	bool (*host_devices)(void *machine, void (*add)(void *opaque, const struct usb_host_entry *entry, bool plugged),
-			     void *opaque, GError **error);
-	bool (*plug_host_device)(void *machine, uint8_t bus, uint8_t address, GError **error);
+	/* The USB devices of the host. */
+	void (*host_devices)(void *machine, control_listed done, void *opaque);
+	void (*plug_host_device)(void *machine, uint8_t bus, uint8_t address, control_done done, void *opaque);
 	bool (*unplug_host_device)(void *machine, uint8_t bus, uint8_t address, GError **error);
+	/* The images of the sticks that are plugged in. */
+	void (*sticks)(void *machine, void (*add)(void *opaque, const char *path), void *opaque);
 	/* Calls add(opaque, name, value) for every counter. */
 	void (*statistics)(void *machine, void (*add)(void *opaque, const char *name, uint64_t value), void *opaque);
 	/* For every CD drive; path "": nothing is in it. */
@@ -97,6 +99,8 @@ void control_mode_changed(struct control *control);
 /* path: "" after ejecting. */
 void control_disc_changed(struct control *control, int drive, const char *path);
 void control_forwards_changed(struct control *control);
+/* A stick was plugged in or out. */
+void control_sticks_changed(struct control *control);
 /* Something went wrong that did not stop the guest. */
 void control_error(struct control *control, const char *message);
 /* fraction: 0 to 1 of a long operation */

@@ -10,6 +10,15 @@
 G_STATIC_ASSERT(MEMORY_LOW_MAX <= PLATFORM_ECAM_BASE);
 G_STATIC_ASSERT(sizeof(struct e820_range) == 20);
 
+/* Devices are plugged in one after the other: the tablet, the keyboard, and the sticks. */
+static void describe_sticks(struct firmware_description *description, const struct machine_config *config)
+{
+	unsigned port = 1 + config->usb_tablet + config->usb_keyboard;
+
+	for (unsigned i = 0; i < CONFIG_STICKS; i++)
+		description->sticks[i] = config->has_stick[i] ? port++ : 0;
+}
+
 void firmware_describe(struct firmware_description *description, const struct machine_config *config,
 		       const struct memory *memory)
 {
@@ -29,6 +38,7 @@ void firmware_describe(struct firmware_description *description, const struct ma
 		description->drives[i].cd = config->disks[i].kind == CONFIG_CD;
 		description->drives[i].nvme = config->disks[i].bus == CONFIG_BUS_NVME;
 	}
+	describe_sticks(description, config);
 }
 
 GArray *firmware_memory_map(const struct firmware_description *description)
@@ -45,30 +55,54 @@ GArray *firmware_memory_map(const struct firmware_description *description)
 	return map;
 }
 
+static void append_line(GString *text, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+static void append_line(GString *text, const char *format, ...)
+{
+	va_list arguments;
+
+	if (text->len)
+		g_string_append_c(text, '\n');
+	va_start(arguments, format);
+	g_string_append_vprintf(text, format, arguments);
+	va_end(arguments);
+}
+
+/* SeaBIOS compares unit addresses only, whatever the nodes are called. */
 static void append_drives(const struct firmware_description *description, GString *text, bool cd)
 {
 	for (unsigned port = 0; port < CONFIG_DISKS; port++) {
 		if (!description->drives[port].present || description->drives[port].cd != cd)
 			continue;
-		if (text->len)
-			g_string_append_c(text, '\n');
-		/* SeaBIOS compares the unit address only, whatever the node is called. */
 		if (description->drives[port].nvme)
-			g_string_append_printf(text, "/pci@i0cf8/nvme@%x/namespace@1,0", PLATFORM_NVME_SLOT + port);
+			append_line(text, "/pci@i0cf8/nvme@%x/namespace@1,0", PLATFORM_NVME_SLOT + port);
 		else
-			g_string_append_printf(text, "/pci@i0cf8/sata@%x,%x/drive@%x/disk@0", PLATFORM_AHCI_SLOT,
-					       PLATFORM_AHCI_FUNCTION, port);
+			append_line(text, "/pci@i0cf8/sata@%x,%x/drive@%x/disk@0", PLATFORM_AHCI_SLOT,
+				    PLATFORM_AHCI_FUNCTION, port);
 	}
+}
+
+static void append_sticks(const struct firmware_description *description, GString *text)
+{
+	for (unsigned i = 0; i < CONFIG_STICKS; i++)
+		if (description->sticks[i])
+			append_line(text, "/pci@i0cf8/usb@%x/storage@%x/channel@0/disk@0,0", PLATFORM_USB_SLOT,
+				    description->sticks[i]);
 }
 
 GBytes *firmware_boot_order(const struct firmware_description *description)
 {
 	GString *text = g_string_new(NULL);
 	bool cd_first = description->boot == CONFIG_BOOT_CD_FIRST;
+	bool sticks_first = description->boot == CONFIG_BOOT_STICK_FIRST;
 	gsize size;
 
+	if (sticks_first)
+		append_sticks(description, text);
 	append_drives(description, text, cd_first);
 	append_drives(description, text, !cd_first);
+	if (!sticks_first)
+		append_sticks(description, text);
 	size = text->len + 1;
 	return g_bytes_new_take(g_string_free(text, FALSE), size);
 }

@@ -27,6 +27,7 @@
 #define PLATFORM_AHCI_SLOT 0x1F
 #define PLATFORM_AHCI_FUNCTION 2
 #define PLATFORM_NVME_SLOT 0x10 /* of disk 0; those of the others follow */
+#define PLATFORM_USB_SLOT 3
 #define PLATFORM_CPUS_MAX 255
 
 struct firmware_drive {
@@ -48,6 +49,7 @@ struct firmware_description {
 	bool boot_menu;
 	enum config_boot boot;
 	struct firmware_drive drives[CONFIG_DISKS]; /* by AHCI port or number */
+	unsigned sticks[CONFIG_STICKS]; /* at which port of the USB controller, from 1; 0: none */
 };
 
 enum e820_type {

@@ -43,79 +43,10 @@ static struct usb_host *from_usb(struct usb_device *device)
 	return (struct usb_host *)device;
 }
 
-/* --- Listing --- */
-
-void usb_host_entry_free(struct usb_host_entry *entry)
-{
-	g_free(entry->name);
-	g_free(entry);
-}
-
 static void fail(GError **error, int code, const char *what)
 {
 	g_set_error(error, G_IO_ERROR, code == LIBUSB_ERROR_NO_DEVICE ? G_IO_ERROR_NOT_FOUND : G_IO_ERROR_FAILED,
 		    "Cannot %s: %s", what, libusb_error_name(code));
-}
-
-/* The device's own words need permission to open it; without, its numbers have to do. */
-static char *name_of(libusb_device *device, const struct libusb_device_descriptor *descriptor)
-{
-	char text[2][128] = { "", "" };
-	libusb_device_handle *handle;
-
-	if (libusb_open(device, &handle) == 0) {
-		const uint8_t indexes[] = { descriptor->iManufacturer, descriptor->iProduct };
-
-		for (unsigned i = 0; i < 2; i++)
-			if (!indexes[i] || libusb_get_string_descriptor_ascii(handle, indexes[i], (uint8_t *)text[i],
-									      sizeof text[i]) < 0)
-				text[i][0] = 0;
-		libusb_close(handle);
-	}
-	if (text[1][0])
-		return g_strstrip(g_strdup_printf("%s %s", text[0], text[1]));
-	return g_strdup_printf("USB device %04x:%04x", descriptor->idVendor, descriptor->idProduct);
-}
-
-static struct usb_host_entry *entry_of(libusb_device *device)
-{
-	struct libusb_device_descriptor descriptor;
-	struct usb_host_entry *entry;
-
-	if (libusb_get_device_descriptor(device, &descriptor) < 0 || descriptor.bDeviceClass == LIBUSB_CLASS_HUB)
-		return NULL;
-	entry = g_new(struct usb_host_entry, 1);
-	*entry = (struct usb_host_entry){
-		.bus = libusb_get_bus_number(device), .address = libusb_get_device_address(device),
-		.vendor = descriptor.idVendor, .product = descriptor.idProduct, .name = name_of(device, &descriptor),
-	};
-	return entry;
-}
-
-GPtrArray *usb_host_list(GError **error)
-{
-	GPtrArray *entries = g_ptr_array_new_with_free_func((GDestroyNotify)usb_host_entry_free);
-	libusb_context *context;
-	libusb_device **list;
-	int code = libusb_init(&context);
-	ssize_t count;
-
-	if (code < 0) {
-		fail(error, code, "use USB on this host");
-		g_ptr_array_unref(entries);
-		return NULL;
-	}
-	count = libusb_get_device_list(context, &list);
-	for (ssize_t i = 0; i < count; i++) {
-		struct usb_host_entry *entry = entry_of(list[i]);
-
-		if (entry)
-			g_ptr_array_add(entries, entry);
-	}
-	if (count >= 0)
-		libusb_free_device_list(list, 1);
-	libusb_exit(context);
-	return entries;
 }
 
 /* --- Events of libusb on our loop --- */
@@ -396,8 +327,12 @@ static void host_reset(struct usb_device *device)
 		went_away(host);
 }
 
-static void free_host(struct usb_host *host)
+void usb_host_close(struct usb_host *host)
 {
+	release_interfaces(host);
+	if (host->handle)
+		libusb_close(host->handle);
+	libusb_exit(host->context);
 	g_hash_table_unref(host->watches);
 	g_ptr_array_unref(host->requests);
 	g_free(host);
@@ -421,10 +356,7 @@ static void host_destroy(struct usb_device *device)
 			break;
 	libusb_set_pollfd_notifiers(host->context, NULL, NULL, NULL);
 	g_hash_table_remove_all(host->watches);
-	release_interfaces(host);
-	libusb_close(host->handle);
-	libusb_exit(host->context);
-	free_host(host);
+	host->options.release(host->options.opaque, host);
 }
 
 static const struct usb_device_ops ops = {
@@ -499,8 +431,6 @@ static bool open_device(struct usb_host *host, libusb_device *device, GError **e
 	code = claim_interfaces(host);
 	if (code == 0)
 		return true;
-	release_interfaces(host);
-	libusb_close(host->handle);
 	return open_failed(device, code, error);
 }
 
@@ -523,30 +453,33 @@ static bool find_and_open(struct usb_host *host, GError **error)
 	return ok;
 }
 
-struct usb_device *usb_host_new(struct vm *vm, uint8_t bus, uint8_t address, const struct usb_host_options *options,
-				GError **error)
+struct usb_host *usb_host_open(uint8_t bus, uint8_t address, GError **error)
 {
-	struct usb_host *host = g_new0(struct usb_host, 1);
-	int code;
+	struct usb_host *host;
+	libusb_context *context;
+	int code = libusb_init(&context);
 
+	if (code < 0) {
+		fail(error, code, "use USB on this host");
+		return NULL;
+	}
+	host = g_new0(struct usb_host, 1);
 	host->usb.ops = &ops;
-	host->vm = vm;
-	host->options = *options;
+	host->context = context;
 	host->bus = bus;
 	host->address = address;
 	host->watches = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)loop_remove);
 	host->requests = g_ptr_array_new();
-	code = libusb_init(&host->context);
-	if (code < 0) {
-		fail(error, code, "use USB on this host");
-		free_host(host);
-		return NULL;
-	}
-	if (!find_and_open(host, error)) {
-		libusb_exit(host->context);
-		free_host(host);
-		return NULL;
-	}
+	if (find_and_open(host, error))
+		return host;
+	usb_host_close(host);
+	return NULL;
+}
+
+struct usb_device *usb_host_start(struct usb_host *host, struct vm *vm, const struct usb_host_options *options)
+{
+	host->vm = vm;
+	host->options = *options;
 	watch_fds(host);
 	host->has_hotplug = libusb_has_capability(LIBUSB_CAP_HAS_HOTPLUG) &&
 			    libusb_hotplug_register_callback(host->context, LIBUSB_HOTPLUG_EVENT_DEVICE_LEFT, 0,

@@ -1,6 +1,6 @@
 /*
  * USB devices of the host, lent to the guest by way of libusb. Control, bulk and interrupt transfers; no isochronous
- * ones. All calls need vm->lock, and so do the callbacks, which come on the I/O thread.
+ * ones. To take a device and to give it back can take seconds, and is not for a thread that holds vm->lock; see lending.h.
  */
 #pragma once
 
@@ -9,30 +9,28 @@
 #include <stdint.h>
 
 struct usb_device;
+struct usb_host;
 struct vm;
 
-struct usb_host_entry {
-	uint8_t bus, address;
-	uint16_t vendor, product;
-	char *name; /* for people */
-};
+/*
+ * Any thread, without vm->lock; waits for the device. Takes it away from the host's drivers, which get it back when it is
+ * closed or the process ends well. Error: it is not there, or the user may not use it, and what he can do about that.
+ */
+struct usb_host *usb_host_open(uint8_t bus, uint8_t address, GError **error);
+/* Likewise. It is not, or no longer, the guest's. */
+void usb_host_close(struct usb_host *host);
 
-void usb_host_entry_free(struct usb_host_entry *entry);
-/* struct usb_host_entry *, without hubs; free with g_ptr_array_unref(). */
-GPtrArray *usb_host_list(GError **error);
-
+/* Calls come on the I/O thread, with vm->lock. */
 struct usb_host_options {
-	/* A device was pulled out of the host (usb_host_gone()): it is time for xhci_detach(), though not from within. */
+	/* The device was pulled out of the host (usb_host_gone()): it is time for xhci_detach(), though not from within. */
 	void (*gone)(void *opaque);
+	/* The guest's device was destroyed: usb_host_close() is left to do. */
+	void (*release)(void *opaque, struct usb_host *host);
 	void *opaque;
 };
 
-/*
- * Takes the device away from the host's drivers, which get it back when it is detached or the process ends well.
- * Error: it is not there, or the user may not use it, and what he can do about that.
- */
-struct usb_device *usb_host_new(struct vm *vm, uint8_t bus, uint8_t address, const struct usb_host_options *options,
-				GError **error);
+/* Makes it a device for the guest. The rest needs vm->lock too. */
+struct usb_device *usb_host_start(struct usb_host *host, struct vm *vm, const struct usb_host_options *options);
 bool usb_host_gone(const struct usb_device *device);
 /* False: device is not one of the host's. */
 bool usb_host_place(const struct usb_device *device, uint8_t *bus, uint8_t *address);

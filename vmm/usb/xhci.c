@@ -1,11 +1,12 @@
 /* The controller as a whole: reset, state and creation. */
+#include "../firmware/description.h"
 #include "xhci_internal.h"
 
 #define BAR_REGISTERS 0
 #define BAR_MSIX 2
 #define BAR_SIZE 0x4000
 
-#define DEVFN PCI_DEVFN(3, 0)
+#define DEVFN PCI_DEVFN(PLATFORM_USB_SLOT, 0)
 #define PCI_SBRN 0x60 /* section 5.2.3 */
 #define NAME_MAX_LENGTH 32
 
