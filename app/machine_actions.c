@@ -1,21 +1,13 @@
 #include "machine_actions.h"
 
 #include <glib/gi18n.h>
+#include <string.h>
 
 #include "machine_dialogs.h"
 #include "new_machine.h"
 #include "settings.h"
 
 /* Errors of calls and starts go where the user looks. */
-
-static void show_error(OrielWindow *window, OrielMachine *machine, const char *format, const GError *error)
-{
-	g_autofree char *what = g_strdup_printf(format, oriel_machine_get_name(machine));
-	g_autofree char *text = g_strdup_printf("%s\n%s", what, error->message);
-
-	oriel_window_notice(window, machine, GTK_MESSAGE_ERROR, text, _("Open _Log"), oriel_machine_actions_open_log,
-			    NULL);
-}
 
 /* The window may be gone when the machine answers. */
 static OrielWindow *take_window(gpointer data)
@@ -42,9 +34,13 @@ static void called(GObject *source, GAsyncResult *result, gpointer data)
 	g_autoptr(OrielWindow) window = take_window(data);
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GVariant) reply = oriel_machine_call_finish(machine, result, &error);
+	g_autofree char *text = NULL;
 
-	if (window && !reply)
-		show_error(window, machine, _("“%s” did not do that."), error);
+	if (!window || reply)
+		return;
+	text = g_strdup_printf(_("“%s” did not do that.\n%s"), oriel_machine_get_name(machine), error->message);
+	oriel_window_notice(window, machine, GTK_MESSAGE_ERROR, text, _("Open _Log"), oriel_machine_actions_open_log,
+			    NULL);
 }
 
 static void call(OrielWindow *window, OrielMachine *machine, const char *method)
@@ -57,10 +53,13 @@ static void started(GObject *source, GAsyncResult *result, gpointer data)
 	OrielMachine *machine = ORIEL_MACHINE(source);
 	g_autoptr(OrielWindow) window = take_window(data);
 	g_autoptr(GError) error = NULL;
+	g_autofree char *text = NULL;
 
 	if (oriel_machine_start_finish(machine, result, &error) || !window)
 		return;
-	show_error(window, machine, _("“%s” could not be started."), error);
+	text = g_strdup_printf(_("“%s” could not be started.\n%s"), oriel_machine_get_name(machine), error->message);
+	oriel_window_notice(window, machine, GTK_MESSAGE_ERROR, text, _("_Try Again"), oriel_machine_actions_start,
+			    _("Se_ttings…"), oriel_settings_show, _("Open _Log"), oriel_machine_actions_open_log, NULL);
 	oriel_window_check_host(window);
 }
 
@@ -109,6 +108,30 @@ void oriel_machine_actions_open_log(OrielWindow *window, OrielMachine *machine)
 	open_path(window, machine, path);
 }
 
+/* The path of the last report that the machine's process has written about a crash, or NULL. */
+static char *find_report(OrielMachine *machine)
+{
+	g_autoptr(GDir) folder = g_dir_open(oriel_machine_get_folder(machine), 0, NULL);
+	g_autofree char *last = NULL;
+	const char *name;
+
+	/* Their names have the time. */
+	while (folder && (name = g_dir_read_name(folder)))
+		if (g_str_has_prefix(name, "report-") && g_strcmp0(name, last) > 0) {
+			g_free(last);
+			last = g_strdup(name);
+		}
+	return last ? g_build_filename(oriel_machine_get_folder(machine), last, NULL) : NULL;
+}
+
+void oriel_machine_actions_open_report(OrielWindow *window, OrielMachine *machine)
+{
+	g_autofree char *path = find_report(machine);
+
+	if (path)
+		open_path(window, machine, path);
+}
+
 void oriel_machine_actions_open_folder(OrielWindow *window, OrielMachine *machine)
 {
 	open_path(window, machine, oriel_machine_get_folder(machine));
@@ -140,7 +163,7 @@ static void let_fail(OrielWindow *window, OrielMachine *machine)
 void oriel_machine_actions_explain(OrielWindow *window, OrielMachine *machine)
 {
 	const char *message = oriel_machine_get_message(machine);
-	g_autofree char *text = NULL;
+	g_autofree char *text = NULL, *report = NULL;
 
 	if (oriel_machine_get_state(machine) == ORIEL_MACHINE_TROUBLE) {
 		text = g_strdup_printf(_("“%s” is waiting until this is mended:\n%s"), oriel_machine_get_name(machine),
@@ -150,12 +173,17 @@ void oriel_machine_actions_explain(OrielWindow *window, OrielMachine *machine)
 		return;
 	}
 	text = g_strdup_printf(_("“%s” has crashed.\n%s"), oriel_machine_get_name(machine), message);
-	if (oriel_machine_is_live(machine))
-		oriel_window_notice(window, machine, GTK_MESSAGE_ERROR, text, _("_Restart"), restart,
-				    _("_Switch Off"), force_off, _("Open _Log"), oriel_machine_actions_open_log, NULL);
-	else
+	report = find_report(machine);
+	if (!oriel_machine_is_live(machine))
 		oriel_window_notice(window, machine, GTK_MESSAGE_ERROR, text, _("_Start Again"), restart,
 				    _("Open _Log"), oriel_machine_actions_open_log, NULL);
+	else if (report && strstr(message, report))
+		oriel_window_notice(window, machine, GTK_MESSAGE_ERROR, text, _("_Restart"), restart,
+				    _("_Switch Off"), force_off, _("Open Re_port"), oriel_machine_actions_open_report,
+				    _("Open _Log"), oriel_machine_actions_open_log, NULL);
+	else
+		oriel_window_notice(window, machine, GTK_MESSAGE_ERROR, text, _("_Restart"), restart,
+				    _("_Switch Off"), force_off, _("Open _Log"), oriel_machine_actions_open_log, NULL);
 }
 
 /* What an action needs of a machine, and what it does with each chosen one. */

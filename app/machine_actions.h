@@ -22,6 +22,8 @@ void oriel_machine_actions_open(OrielWindow *window, OrielMachine *machine);
 /* Says in the window why a machine has crashed or needs help, and offers the ways out. */
 void oriel_machine_actions_explain(OrielWindow *window, OrielMachine *machine);
 void oriel_machine_actions_open_log(OrielWindow *window, OrielMachine *machine);
+/* The last report of a crash, if there is one. */
+void oriel_machine_actions_open_report(OrielWindow *window, OrielMachine *machine);
 void oriel_machine_actions_open_folder(OrielWindow *window, OrielMachine *machine);
 
 G_END_DECLS

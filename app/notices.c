@@ -1,5 +1,7 @@
 #include "notices.h"
 
+#include "machine_actions.h"
+
 struct _OrielNotices {
 	GtkBox parent_instance;
 	GHashTable *bars; /* by machine, or by the box itself */
@@ -36,8 +38,9 @@ static void pressed(GtkButton *widget, gpointer data)
 	g_autoptr(OrielMachine) machine = button->machine ? g_object_ref(button->machine) : NULL;
 
 	(void)widget;
-	/* This frees the button. */
-	oriel_notices_clear(button->notices, machine);
+	/* This frees the button. Who has read the log wants the other ways out yet. */
+	if (action != oriel_machine_actions_open_log && action != oriel_machine_actions_open_report)
+		oriel_notices_clear(button->notices, machine);
 	action(window, machine);
 }
 
@@ -55,6 +58,8 @@ static GtkWidget *make_bar(OrielNotices *self, GtkMessageType type, const char *
 	gtk_info_bar_set_show_close_button(GTK_INFO_BAR(bar), TRUE);
 	gtk_label_set_line_wrap(GTK_LABEL(label), TRUE);
 	gtk_label_set_line_wrap_mode(GTK_LABEL(label), PANGO_WRAP_WORD_CHAR);
+	/* Else the window is made high enough for a column of single words. */
+	gtk_label_set_width_chars(GTK_LABEL(label), 40);
 	gtk_label_set_xalign(GTK_LABEL(label), 0);
 	gtk_label_set_selectable(GTK_LABEL(label), TRUE);
 	gtk_container_add(GTK_CONTAINER(gtk_info_bar_get_content_area(GTK_INFO_BAR(bar))), label);

@@ -23,7 +23,8 @@ void oriel_window_select(OrielWindow *window, OrielMachine *machine);
 /*
  * Shows a bar with a message above the machines, in place of an earlier one about the same machine. machine: what it is
  * about, or NULL. Then pairs of a button's label and what it does (OrielNoticeAction), and NULL. The bar goes away by
- * its close button or any of the others, and when the machine goes away or is started again.
+ * its close button or any of the others but those that open its log or report, and when the machine goes away or is
+ * started again.
  */
 typedef void (*OrielNoticeAction)(OrielWindow *window, OrielMachine *machine);
 void oriel_window_notice(OrielWindow *window, OrielMachine *machine, GtkMessageType type, const char *text, ...)

@@ -47,6 +47,11 @@ static void show_page(OrielWizard *self, const char *page)
 	gtk_stack_set_visible_child_name(self->pages, page);
 	gtk_widget_set_visible(self->back, machine);
 	update_create(self);
+	/* For the keyboard: what the page before had the focus on is gone. */
+	if (machine)
+		gtk_widget_grab_focus(self->create);
+	else
+		gtk_widget_child_focus(gtk_stack_get_visible_child(self->pages), GTK_DIR_TAB_FORWARD);
 }
 
 static void show_error(OrielWizard *self, const char *message)

@@ -183,6 +183,7 @@ void application_free(struct application *application)
 #define ACCESSIBLE "org.a11y.atspi.Accessible"
 #define REGISTRY "org.a11y.atspi.Registry"
 #define ROOT "/org/a11y/atspi/accessible/root"
+#define STATE_FOCUSED 12 /* ATSPI_STATE_FOCUSED */
 #define STATE_SHOWING 25 /* ATSPI_STATE_SHOWING */
 
 void accessible_free(struct accessible *thing)
@@ -230,14 +231,21 @@ static char *get_role(struct application *application, const struct accessible *
 	return role;
 }
 
-static bool is_showing(struct application *application, const struct accessible *thing)
+/* state: below 32 */
+static bool has_state(struct application *application, const struct accessible *thing, unsigned state)
 {
 	g_autoptr(GVariant) reply = call(application, thing, ACCESSIBLE, "GetState", NULL, "(au)");
+	g_autoptr(GVariant) words = reply ? g_variant_get_child_value(reply, 0) : NULL;
 	guint32 states = 0;
 
-	if (reply)
-		g_variant_get_child(g_variant_get_child_value(reply, 0), STATE_SHOWING / 32, "u", &states);
-	return states >> STATE_SHOWING % 32 & 1;
+	if (words)
+		g_variant_get_child(words, 0, "u", &states);
+	return states >> state & 1;
+}
+
+static bool is_showing(struct application *application, const struct accessible *thing)
+{
+	return has_state(application, thing, STATE_SHOWING);
 }
 
 static bool fits(struct application *application, const struct accessible *thing, const char *role, const char *name)
@@ -477,6 +485,43 @@ void application_type(struct application *application, const char *text)
 {
 	for (; *text; text++)
 		desktop_tap(application->desktop, *text == '\n' ? XK_Return : (unsigned long)(guchar)*text);
+}
+
+struct focused {
+	struct application *application;
+	const char *role, *name;
+};
+
+static bool visit_focused(struct application *application, const struct accessible *thing, int depth, gpointer data)
+{
+	const struct focused *wanted = data;
+
+	return depth > 1 && fits(application, thing, wanted->role, wanted->name) && has_state(application, thing, STATE_FOCUSED);
+}
+
+static bool is_focused(void *data)
+{
+	const struct accessible desktop = { (char *)REGISTRY, (char *)ROOT };
+	const struct focused *wanted = data;
+	struct accessible *thing = walk(wanted->application, &desktop, 0, visit_focused, data);
+
+	accessible_free(thing);
+	return thing != NULL;
+}
+
+void application_choose_source(struct application *application, const char *title)
+{
+	struct focused wanted = { application, "list item", title };
+
+	application_expect(application, "list item", title);
+	desktop_focus(application->desktop, desktop_find(application->desktop, "New Machine"));
+	for (unsigned i = 0; !is_focused(&wanted); i++) {
+		g_assert_cmpuint(i, <, 20);
+		desktop_tap(application->desktop, i ? XK_Down : XK_Home);
+		g_usleep(STEP);
+	}
+	desktop_tap(application->desktop, XK_Return);
+	application_wait_gone(application, "list item", title);
 }
 
 void application_picture(struct application *application, const char *name)

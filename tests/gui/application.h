@@ -73,6 +73,8 @@ void application_wait_gone(struct application *application, const char *role, co
 void application_press(struct application *application, const char *role, const char *name);
 /* Makes an item of a list the only chosen one. */
 void application_select(struct application *application, const char *role, const char *name);
+/* Goes to a source on the wizard's first page with the arrow keys, and takes it. */
+void application_choose_source(struct application *application, const char *title);
 /* The text of an entry. */
 void application_set_text(struct application *application, const char *role, const char *name, const char *text);
 

@@ -1,6 +1,6 @@
 /*
  * The manager among the other things of a desktop: windows of machines, the user's colours, files dragged from elsewhere,
- * what the host lacks, and what is remembered from one start to the next.
+ * and what is remembered from one start to the next.
  */
 #include "application.h"
 
@@ -332,70 +332,6 @@ static void test_dark(gconstpointer session)
 	application_free(app);
 }
 
-/* What the host lacks: in a file system of its own the program finds something else in a place of the host. */
-
-static bool can_unshare(void)
-{
-	int status;
-
-	return g_spawn_command_line_sync("unshare -m true", NULL, NULL, &status, NULL) && status == 0;
-}
-
-static char *write_script(struct application *app, const char *name, const char *format, ...) G_GNUC_PRINTF(3, 4);
-
-static char *write_script(struct application *app, const char *name, const char *format, ...)
-{
-	char *path = g_build_filename(app->folder, name, NULL);
-	g_autofree char *text = NULL;
-	va_list arguments;
-
-	va_start(arguments, format);
-	text = g_strdup_vprintf(format, arguments);
-	va_end(arguments);
-	g_assert_true(g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0755, NULL));
-	return path;
-}
-
-static void test_host_problem(gconstpointer session)
-{
-	const char *program = g_getenv("ORIEL_PROGRAM");
-	g_autofree char *path = NULL, *wrapper = NULL, *asker = NULL, *record = NULL, *text = NULL;
-	struct application *app;
-
-	if (!can_unshare()) {
-		g_test_skip("only root can show the program another host");
-		return;
-	}
-	app = application_new((struct session *)session);
-	record = g_build_filename(app->folder, "asked", NULL);
-	wrapper = write_script(app, "lacking", "#!/bin/sh\nmkdir %s/empty\n"
-			       "exec unshare -m sh -c 'mount --bind %s/empty /usr/share/seabios && exec %s'\n", app->folder,
-			       app->folder, program);
-	/* Asked for the first time he gives a wrong password, and then the package comes back. */
-	asker = write_script(app, "pkexec", "#!/bin/sh\necho \"$@\" >>%s\n"
-			     "[ $(wc -l <%s) -gt 1 ] || { echo 'wrong password' >&2; exit 126; }\n"
-			     "umount /usr/share/seabios\n", record, record);
-	path = g_strdup_printf("%s:%s", app->folder, g_getenv("PATH"));
-	g_setenv("ORIEL_PROGRAM", wrapper, TRUE);
-	application_start(app, "PATH", path, NULL);
-	g_setenv("ORIEL_PROGRAM", program, TRUE);
-	application_expect(app, LABEL, "*seabios is missing*");
-	application_expect(app, LABEL, "sudo apt install seabios");
-	application_picture(app, "manager-host-problem");
-	application_press(app, BUTTON, "Check Again");
-	application_expect(app, LABEL, "Nothing has changed yet.");
-	application_press(app, BUTTON, "Copy the Command");
-	application_press(app, BUTTON, "Do It Now");
-	application_expect(app, LABEL, "wrong password");
-	application_press(app, BUTTON, "Do It Now");
-	application_wait_gone(app, LABEL, "*seabios is missing*");
-	application_expect(app, LABEL, "Make your first machine");
-	g_assert_true(g_file_get_contents(record, &text, NULL, NULL));
-	g_assert_cmpstr(text, ==, "sh -c apt install seabios\nsh -c apt install seabios\n");
-	application_quit(app);
-	application_free(app);
-}
-
 /* Languages */
 
 static void test_german(gconstpointer session)
@@ -440,7 +376,6 @@ int main(int argc, char **argv)
 		{ "/manager-desktop/figures", test_figures },
 		{ "/manager-desktop/drop", test_drop },
 		{ "/manager-desktop/dark", test_dark },
-		{ "/manager-desktop/host-problem", test_host_problem },
 		{ "/manager-desktop/german", test_german },
 		{ NULL, NULL },
 	};
