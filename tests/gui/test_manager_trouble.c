@@ -415,6 +415,7 @@ static void test_room(gconstpointer session)
 	}
 	application_expect(app, LABEL, "“Small” is waiting until this is mended:*disk is full*");
 	application_expect(app, BUTTON, "Let It Fail");
+	application_focus(app);
 	application_picture(app, "trouble-room");
 	application_press(app, BUTTON, "Try Again");
 	application_expect(app, LABEL, "“Small” is waiting until this is mended:*disk is full*");
@@ -517,6 +518,7 @@ static void test_crash(gconstpointer session)
 	write_serial(serial, "crash\n");
 	application_expect(app, LABEL, "“Fragile” has crashed.*could not be completed*The report is in *");
 	application_expect(app, BUTTON, "Switch Off");
+	application_focus(app);
 	application_picture(app, "trouble-crash");
 	expect_viewed(app, "Open Report", "*/machines/fragile/report-*.txt", "cr3 ");
 	expect_viewed(app, "Open Log", "*/machines/fragile/log", "crashed: ");
@@ -528,6 +530,7 @@ static void test_crash(gconstpointer session)
 	machine = g_socket_get_credentials(g_socket_connection_get_socket(serial), NULL);
 	g_assert_no_errno(kill(g_credentials_get_unix_pid(machine, NULL), SIGKILL));
 	application_expect(app, LABEL, "“Fragile” has crashed.*process has ended unexpectedly.");
+	application_focus(app);
 	application_picture(app, "trouble-process");
 	application_press(app, BUTTON, "Start Again");
 	application_expect(app, TILE, "Fragile, Running");
