@@ -19,6 +19,11 @@ static const uint32_t background = 0xff1e222a, edge = 0xff3a414d, line = 0xff353
 		      muted = 0xffa3adbb, highlight = 0xff2f74d0, on_highlight = 0xffd5e4fa, grave = 0xffff8a80,
 		      grave_highlight = 0xffc0392f, lamp_on = 0xff57d67c, lamp_off = 0xff4a5261;
 
+static void clear_item(gpointer item)
+{
+	g_free(((struct panel_item *)item)->label);
+}
+
 struct panel *panel_new(enum panel_anchor anchor, const char *title, const char *text)
 {
 	struct panel *panel = g_new0(struct panel, 1);
@@ -27,6 +32,7 @@ struct panel *panel_new(enum panel_anchor anchor, const char *title, const char 
 	panel->title = g_strdup(title);
 	panel->text = g_strdup(text);
 	panel->items = g_array_new(false, true, sizeof(struct panel_item));
+	g_array_set_clear_func(panel->items, clear_item);
 	panel->chosen = -1;
 	return panel;
 }
@@ -49,7 +55,8 @@ static struct panel_item *item_number(const struct panel *panel, int index)
 
 void panel_add(struct panel *panel, const char *label, const char *shortcut, int action, int argument)
 {
-	struct panel_item item = { .label = label, .shortcut = shortcut, .action = action, .argument = argument };
+	struct panel_item item = { .label = g_strdup(label), .shortcut = shortcut, .action = action,
+				   .argument = argument };
 
 	g_array_append_val(panel->items, item);
 }

@@ -15,7 +15,7 @@ enum panel_anchor {
 };
 
 struct panel_item {
-	const char *label;    /* static */
+	char *label;
 	const char *shortcut; /* static; may be NULL */
 	int action, argument; /* the owner's */
 	bool separated;       /* a line above */
@@ -37,7 +37,7 @@ struct panel {
 	struct canvas *canvas;
 };
 
-/* title and text are copied, each may be NULL. */
+/* title and text are copied, each may be NULL. So is an item's label. */
 struct panel *panel_new(enum panel_anchor anchor, const char *title, const char *text);
 void panel_free(struct panel *panel);
 void panel_add(struct panel *panel, const char *label, const char *shortcut, int action, int argument);

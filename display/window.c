@@ -221,6 +221,7 @@ static void take_posted(struct window *window)
 	if (posted.notice)
 		window_set_notice(window, posted.notice);
 	g_free(posted.notice);
+	window_take_usb(window, &posted);
 	if (posted.raise) {
 		if (SDL_GetWindowFlags(window->handle) & SDL_WINDOW_MINIMIZED)
 			SDL_RestoreWindow(window->handle);
@@ -498,6 +499,7 @@ void window_free(struct window *window)
 	panel_free(window->notice);
 	g_free(window->posted.message);
 	g_free(window->posted.notice);
+	window_clear_usb(window);
 	g_mutex_clear(&window->lock);
 	g_free(window->message);
 	g_free(window->name);
@@ -544,6 +546,29 @@ void window_post_notice(struct window *window, const char *text)
 	g_mutex_lock(&window->lock);
 	g_free(window->posted.notice);
 	window->posted.notice = g_strdup(text);
+	g_mutex_unlock(&window->lock);
+	wake(window);
+}
+
+void window_post_usb(struct window *window, GPtrArray *devices)
+{
+	g_mutex_lock(&window->lock);
+	if (window->posted.usb)
+		g_ptr_array_unref(window->posted.usb);
+	window->posted.usb = devices;
+	g_mutex_unlock(&window->lock);
+	wake(window);
+}
+
+void window_post_usb_failure(struct window *window, const struct window_usb *device, const char *message,
+			     bool can_force)
+{
+	g_mutex_lock(&window->lock);
+	g_clear_pointer(&window->posted.usb_failed, window_usb_free);
+	g_free(window->posted.usb_message);
+	window->posted.usb_failed = device ? window_usb_copy(device) : NULL;
+	window->posted.usb_message = g_strdup(message);
+	window->posted.usb_can_force = can_force;
 	g_mutex_unlock(&window->lock);
 	wake(window);
 }

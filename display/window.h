@@ -9,6 +9,7 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "../input/router.h"
 #include "scanout.h"
@@ -23,12 +24,24 @@ enum window_command {
 	WINDOW_DETACH, /* close the window, the guest keeps running */
 };
 
+/* What can be plugged into the guest: a USB device of the host, or the image of a stick. */
+struct window_usb {
+	char *name; /* for people */
+	char *path; /* of the image; NULL: a device of the host */
+	uint8_t bus, address; /* there */
+	bool plugged;
+};
+
 struct window_client {
 	void (*input)(void *opaque, const struct input_event *events, unsigned count);
 	void (*release_all)(void *opaque); /* focus was lost */
 	void (*command)(void *opaque, enum window_command command);
 	/* How loud the guest is to be, 0 to 100. NULL: it has no sound. */
 	void (*volume)(void *opaque, unsigned percent, bool muted);
+	/* What can be plugged in? window_post_usb() tells, later. NULL: the guest has no USB. */
+	void (*list_usb)(void *opaque);
+	/* Plugs it in or out, then as list_usb. force: out, even if the guest still writes to it. */
+	void (*plug_usb)(void *opaque, const struct window_usb *device, bool plug, bool force);
 	void *opaque;
 };
 
@@ -71,4 +84,14 @@ void window_post_kinds(struct window *window, unsigned kinds);
 void window_post_notice(struct window *window, const char *text);
 /* To the front, with the focus, as far as the desktop allows that. */
 void window_post_raise(struct window *window);
+/* For the menu: devices is an array of struct window_usb, with a free function, that is taken over. */
+void window_post_usb(struct window *window, GPtrArray *devices);
+/*
+ * What was asked of that device could not be done, message tells why; copied. can_force: it could be pulled out by force.
+ * device NULL: devices cannot be listed.
+ */
+void window_post_usb_failure(struct window *window, const struct window_usb *device, const char *message,
+			     bool can_force);
+struct window_usb *window_usb_copy(const struct window_usb *device);
+void window_usb_free(struct window_usb *device);
 void window_post_quit(struct window *window);

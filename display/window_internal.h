@@ -16,6 +16,10 @@ struct window_posted {
 	char *message;
 	unsigned leds, kinds;
 	char *notice;
+	GPtrArray *usb;
+	struct window_usb *usb_failed; /* goes with the message; may be NULL */
+	char *usb_message;
+	bool usb_can_force;
 	bool new_state, new_leds, new_kinds, raise, quit;
 };
 
@@ -59,6 +63,9 @@ struct window {
 	/* Over the picture */
 	struct panel *panel, *banner, *notice;
 	gint64 notice_end;
+	bool usb_open;                /* panel is the USB menu */
+	GPtrArray *usb;               /* struct window_usb; NULL: not known yet */
+	struct window_usb *usb_failed; /* what the dialog is about, or NULL */
 
 	/* Input */
 	bool grabbed;
@@ -83,6 +90,9 @@ enum window_action {
 	WINDOW_ACTION_SOUND_MENU,
 	WINDOW_ACTION_MUTE,
 	WINDOW_ACTION_VOLUME, /* argument: how much louder, percent */
+	WINDOW_ACTION_USB_MENU,
+	WINDOW_ACTION_USB_PLUG, /* argument: index in usb */
+	WINDOW_ACTION_USB_FORCE, /* usb_failed out */
 	WINDOW_ACTION_ASK_RESET,
 	WINDOW_ACTION_ASK_POWER_OFF,
 	WINDOW_ACTION_ASK_CLOSE,
@@ -122,6 +132,17 @@ void window_panel_key(struct window *window, SDL_Scancode scancode);
 void window_panel_motion(struct window *window, int x, int y);
 void window_panel_click(struct window *window, int x, int y);
 void window_close_panel(struct window *window);
+
+/* Shows a panel, in place of the one before; takes it over. */
+void window_show_panel(struct window *window, struct panel *panel);
+
+/* window_usb.c */
+void window_show_usb_menu(struct window *window);
+void window_plug_usb(struct window *window, unsigned index);
+void window_force_usb(struct window *window);
+/* What was posted; taken over. */
+void window_take_usb(struct window *window, struct window_posted *posted);
+void window_clear_usb(struct window *window);
 
 /* window_input.c */
 void window_input_event(struct window *window, const SDL_Event *event);

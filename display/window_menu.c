@@ -67,10 +67,11 @@ static void add_entries(struct panel *panel, const struct menu_entry *entries, u
 	}
 }
 
-static void show(struct window *window, struct panel *panel)
+void window_show_panel(struct window *window, struct panel *panel)
 {
 	panel_free(window->panel);
 	window->panel = panel;
+	window->usb_open = false;
 	window_set_grab(window, false);
 	window_input_release_all(window);
 	panel->chosen = 0;
@@ -84,6 +85,7 @@ void window_close_panel(struct window *window)
 	if (!window->panel)
 		return;
 	g_clear_pointer(&window->panel, panel_free);
+	window->usb_open = false;
 	window_update_pointer(window);
 	window_redraw(window);
 }
@@ -94,7 +96,7 @@ static void show_dialog(struct window *window, const char *title, const char *te
 	struct panel *panel = panel_new(PANEL_MIDDLE, title, text);
 
 	add_entries(panel, entries, count);
-	show(window, panel);
+	window_show_panel(window, panel);
 }
 
 static void show_menu(struct window *window)
@@ -113,6 +115,7 @@ static void show_menu(struct window *window)
 		{ "Window as large as the picture", HOST "W", WINDOW_ACTION_FOLLOW },
 		{ "Grab mouse and keyboard", HOST "G", WINDOW_ACTION_GRAB },
 		{ "Sound \u203a", NULL, WINDOW_ACTION_SOUND_MENU, .hidden = !window->client.volume },
+		{ "USB \u203a", NULL, WINDOW_ACTION_USB_MENU, .hidden = !window->client.list_usb },
 		{ "Screenshot", HOST "S", WINDOW_ACTION_COMMAND, WINDOW_SCREENSHOT },
 		{ window->state == WINDOW_GUEST_RUNNING ? "Pause" : "Resume", HOST "P", WINDOW_ACTION_PAUSE,
 		  .separated = true },
@@ -126,7 +129,7 @@ static void show_menu(struct window *window)
 	add_entries(panel, entries, G_N_ELEMENTS(entries));
 	panel->lamps = lamp_names;
 	panel->lit = window->leds;
-	show(window, panel);
+	window_show_panel(window, panel);
 }
 
 /* Stays open, so that it can be gone on. */
@@ -143,7 +146,7 @@ static void show_sound_menu(struct window *window, unsigned chosen)
 	struct panel *panel = panel_new(PANEL_MIDDLE, title, NULL);
 
 	add_entries(panel, entries, G_N_ELEMENTS(entries));
-	show(window, panel);
+	window_show_panel(window, panel);
 	if (panel_choose(panel, (int)chosen))
 		window_redraw(window);
 }
@@ -161,7 +164,7 @@ static void show_keys_menu(struct window *window)
 	struct panel *panel = panel_new(PANEL_MIDDLE, "Send keys", NULL);
 
 	add_entries(panel, keys_menu, G_N_ELEMENTS(keys_menu));
-	show(window, panel);
+	window_show_panel(window, panel);
 }
 
 static void toggle_fullscreen(struct window *window)
@@ -245,6 +248,16 @@ void window_act(struct window *window, enum window_action action, int argument)
 		break;
 	case WINDOW_ACTION_VOLUME:
 		set_volume(window, (int)window->volume + argument, false, argument > 0 ? 1 : 2);
+		break;
+	case WINDOW_ACTION_USB_MENU:
+		window->client.list_usb(window->client.opaque);
+		window_show_usb_menu(window);
+		break;
+	case WINDOW_ACTION_USB_PLUG:
+		window_plug_usb(window, (unsigned)argument);
+		break;
+	case WINDOW_ACTION_USB_FORCE:
+		window_force_usb(window);
 		break;
 	case WINDOW_ACTION_ASK_RESET:
 		show_dialog(window, "Reset the machine?", "The guest loses what it has not saved.", reset_dialog,

@@ -77,6 +77,15 @@ struct block *machine_stick(const struct machine *machine, unsigned connector)
 	return machine->xhci ? usb_storage_block(xhci_connected(machine->xhci, connector)) : NULL;
 }
 
+/* Whether the image is that of the configuration's stick number. */
+static bool is_configured_stick(const struct machine *machine, unsigned number, const char *path)
+{
+	const struct machine_config *config = machine->config;
+	g_autofree char *its = config->has_stick[number] ? machine_config_path(config, config->sticks[number].path) : NULL;
+
+	return g_strcmp0(its, path) == 0;
+}
+
 static struct usb_device *find_stick(const struct machine *machine, const char *path)
 {
 	g_autofree char *wanted = machine_config_path(machine->config, path);
@@ -108,6 +117,10 @@ bool machine_plug_stick(struct machine *machine, const char *path, bool read_onl
 {
 	struct config_disk stick = { .kind = CONFIG_STICK, .path = (char *)path, .read_only = read_only };
 
+	for (unsigned i = 0; i < CONFIG_STICKS; i++)
+		if (is_configured_stick(machine, i, path))
+			stick = machine->config->sticks[i];
+	stick.read_only |= read_only;
 	if (!check_controller(machine, error) || !attach_stick(machine, &stick, error))
 		return false;
 	sticks_changed(machine);

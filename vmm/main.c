@@ -9,11 +9,13 @@
 #include "../display/window.h"
 #include "control/control.h"
 #include "machine.h"
+#include "usb_menu.h"
 
 /* What connects the window's thread with the machine's. */
 struct link {
 	struct machine *machine;
 	struct window *window;
+	struct usb_menu usb;
 	struct machine_listener listener;
 };
 
@@ -145,6 +147,16 @@ static void window_volume(void *opaque, unsigned percent, bool muted)
 	loop_call(&machine->vm.loop, deliver_volume, message);
 }
 
+static void window_list_usb(void *opaque)
+{
+	usb_menu_list(&((struct link *)opaque)->usb);
+}
+
+static void window_plug_usb(void *opaque, const struct window_usb *device, bool plug, bool force)
+{
+	usb_menu_plug(&((struct link *)opaque)->usb, device, plug, force);
+}
+
 /* --- from the machine to the window --- */
 
 static void state_changed(void *opaque, enum machine_state state, const char *message)
@@ -193,6 +205,7 @@ static bool open_window(struct link *link, GError **error)
 	struct window_client client = {
 		.input = window_input, .release_all = window_release_all, .command = window_command,
 		.volume = link->machine->hda ? window_volume : NULL, .opaque = link,
+		.list_usb = link->machine->xhci ? window_list_usb : NULL, .plug_usb = window_plug_usb,
 	};
 	struct window *window = window_new(config->name ? config->name : folder, &link->machine->scanout, &client,
 					   error);
@@ -257,6 +270,7 @@ static int run_machine(struct machine_config *config, bool headless)
 			machine_free(link.machine);
 		return EXIT_FAILURE;
 	}
+	link.usb = (struct usb_menu){ link.machine, &link.window };
 	link.listener = (struct machine_listener){ state_changed, input_changed, raise_window, &link };
 	machine_add_listener(link.machine, &link.listener);
 	watch_signal(link.machine, SIGTERM);

@@ -22,6 +22,11 @@
 #define KEY_A_X 160
 #define KEY_A_Y 602
 
+/* Of the window's menu: where its first line is with one stick, and how a chosen line looks. */
+#define USB_ITEM_X 340
+#define USB_ITEM_Y 393
+#define HIGHLIGHT 0x2F74D0
+
 struct fixture {
 	struct desktop *desktop;
 	struct guest *guest;
@@ -43,6 +48,7 @@ static void boot(struct fixture *fixture, struct desktop *desktop, const char *n
 	guest_set_environment(guest, "HOME", guest_folder(guest));
 	guest_set_environment(guest, "XDG_CONFIG_HOME", guest_folder(guest));
 	guest_set_environment(guest, "DISPLAY", g_getenv("DISPLAY"));
+	guest_set_environment(guest, "ORIEL_SYSFS", guest_folder(guest));
 	guest_set_environment(guest, "SDL_VIDEODRIVER", "x11");
 	guest_start(guest);
 	guest_wait_line(guest, "screen", BOOT_SECONDS);
@@ -214,6 +220,47 @@ static void test_input(void)
 	desktop_tap(the_desktop, XK_b);
 	guest_ask(fixture.guest, 10, "ping");
 	guest_wait_text(fixture.guest, "x 452  y 407", 10);
+	end(&fixture);
+}
+
+/* Only a stick has such a counter; the tablet is at the connector before. */
+static bool has_stick(struct fixture *fixture)
+{
+	g_autoptr(GVariant) reply = guest_call(fixture->guest, "Statistics", NULL);
+	g_autoptr(GVariant) counters = g_variant_get_child_value(reply, 0);
+	guint64 value;
+
+	return g_variant_lookup(counters, "usb1.read.operations", "t", &value);
+}
+
+static bool has_no_stick(void *fixture)
+{
+	return !has_stick(fixture);
+}
+
+/* The menu pulls a stick out. */
+static void test_usb(void)
+{
+	struct fixture fixture;
+	g_autofree char *path = NULL;
+	const char sector[512] = "a stick";
+
+	boot(&fixture, the_desktop, "usb");
+	expect_size(&fixture, 1024, 768);
+	path = g_build_filename(guest_folder(fixture.guest), "stick.img", NULL);
+	g_assert_true(g_file_set_contents(path, sector, sizeof sector, NULL));
+	g_variant_unref(guest_call(fixture.guest, "PlugStick", g_variant_new("(sb)", path, TRUE)));
+	g_assert_true(has_stick(&fixture));
+	desktop_focus(the_desktop, fixture.window);
+	host_and(&fixture, XK_m);
+	for (unsigned i = 0; i < 7; i++)
+		desktop_tap(the_desktop, XK_Down);
+	desktop_tap(the_desktop, XK_Return);
+	expect_colour(&fixture, USB_ITEM_X, USB_ITEM_Y, HIGHLIGHT);
+	desktop_picture(the_desktop, fixture.window, "machine-usb");
+	desktop_tap(the_desktop, XK_Return);
+	g_assert_true(desktop_wait(has_no_stick, &fixture));
+	desktop_tap(the_desktop, XK_Escape);
 	end(&fixture);
 }
 
@@ -546,6 +593,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/machine-window/picture", test_picture);
 	g_test_add_func("/machine-window/input", test_input);
 	g_test_add_func("/machine-window/screenshot", test_screenshot);
+	g_test_add_func("/machine-window/usb", test_usb);
 	g_test_add_func("/machine-window/pause", test_pause);
 	g_test_add_func("/machine-window/trouble", test_trouble);
 	g_test_add_func("/machine-window/close", test_close);

@@ -61,6 +61,17 @@ static void on_volume(void *opaque, unsigned percent, bool muted)
 	record(opaque, "volume %u%s;", percent, muted ? " muted" : "");
 }
 
+static void on_list_usb(void *opaque)
+{
+	record(opaque, "list usb;");
+}
+
+static void on_plug_usb(void *opaque, const struct window_usb *device, bool plug, bool force)
+{
+	record(opaque, "%s %s%s;", plug ? "plug" : "unplug", device->path ? device->path : device->name,
+	       force ? " by force" : "");
+}
+
 static void on_command(void *opaque, enum window_command command)
 {
 	record(opaque, "command %d;", command);
@@ -271,7 +282,8 @@ static gpointer run_steps(gpointer data)
 static void run(gconstpointer steps)
 {
 	struct fixture fixture = { .desktop = the_desktop, .events = g_string_new(NULL) };
-	struct window_client client = { on_input, on_release_all, on_command, on_volume, &fixture };
+	struct window_client client = { on_input, on_release_all, on_command, on_volume,
+					on_list_usb, on_plug_usb, &fixture };
 	g_autoptr(GError) error = NULL;
 	GThread *thread;
 
@@ -646,6 +658,79 @@ static void steps_sound(struct fixture *fixture)
 	expect_events(fixture, "key 30 1;key 30 0;");
 }
 
+static void free_usb(gpointer device)
+{
+	window_usb_free(device);
+}
+
+static void post_usb(struct fixture *fixture, bool first_plugged)
+{
+	const struct window_usb devices[] = {
+		{ .name = (char *)"backup.img", .path = (char *)"/tmp/backup.img", .plugged = first_plugged },
+		{ .name = (char *)"Kingston DataTraveler 3.0", .bus = 3, .address = 7 },
+		{ .name = (char *)"A device whose maker had very much to say about what it is good for", .bus = 1,
+		  .address = 2, .plugged = true },
+	};
+	GPtrArray *list = g_ptr_array_new_with_free_func(free_usb);
+
+	for (unsigned i = 0; i < G_N_ELEMENTS(devices); i++)
+		g_ptr_array_add(list, window_usb_copy(&devices[i]));
+	window_post_usb(fixture->window, list);
+	settle(fixture);
+}
+
+static void steps_usb(struct fixture *fixture)
+{
+	const struct window_usb stick = { .name = (char *)"backup.img", .path = (char *)"/tmp/backup.img" };
+	const struct window_usb device = { .name = (char *)"Kingston DataTraveler 3.0", .bus = 3, .address = 7 };
+
+	publish(fixture, 800, 600, SCANOUT_XRGB8888, 0);
+	expect_quarters(fixture, 0, 0, 800, 600);
+	/* What is posted while the menu is not open waits for it. */
+	post_usb(fixture, false);
+	expect_quarters(fixture, 0, 0, 800, 600);
+	desktop_combine(fixture->desktop, XK_Control_R, XK_m);
+	for (unsigned i = 0; i < 7; i++)
+		desktop_tap(fixture->desktop, XK_Down);
+	expect_events(fixture, "release;");
+	desktop_tap(fixture->desktop, XK_Return);
+	expect_events(fixture, "list usb;release;");
+	post_usb(fixture, true);
+	expect_events(fixture, "release;");
+	desktop_picture(fixture->desktop, fixture->id, "usb");
+	desktop_tap(fixture->desktop, XK_Return);
+	expect_events(fixture, "unplug /tmp/backup.img;release;");
+	window_post_usb_failure(fixture->window, &stick, "The guest still uses the stick.", true);
+	expect_events(fixture, "release;");
+	settle(fixture);
+	desktop_picture(fixture->desktop, fixture->id, "usb-in-use");
+	/* What costs something has to be chosen. */
+	desktop_tap(fixture->desktop, XK_Up);
+	desktop_tap(fixture->desktop, XK_Return);
+	expect_events(fixture, "unplug /tmp/backup.img by force;release;");
+	post_usb(fixture, false);
+	expect_events(fixture, "release;");
+	desktop_tap(fixture->desktop, XK_Return);
+	expect_events(fixture, "plug /tmp/backup.img;release;");
+	desktop_tap(fixture->desktop, XK_Down);
+	desktop_tap(fixture->desktop, XK_Return);
+	expect_events(fixture, "plug Kingston DataTraveler 3.0;release;");
+	window_post_usb_failure(fixture->window, &device, "You may not use the USB device 0951:1666: only root may write to "
+				"its file below /dev/bus/usb. Put the line SUBSYSTEM==\"usb\", ATTR{idVendor}==\"0951\", "
+				"ATTR{idProduct}==\"1666\", TAG+=\"uaccess\" into /etc/udev/rules.d/70-oriel.rules, and plug "
+				"the device in again", false);
+	expect_events(fixture, "release;");
+	settle(fixture);
+	desktop_picture(fixture->desktop, fixture->id, "usb-permission");
+	desktop_tap(fixture->desktop, XK_Return);
+	expect_events(fixture, "list usb;release;");
+	desktop_tap(fixture->desktop, XK_End);
+	desktop_tap(fixture->desktop, XK_Return);
+	expect_events(fixture, "release;");
+	desktop_tap(fixture->desktop, XK_Escape);
+	expect_quarters(fixture, 0, 0, 800, 600);
+}
+
 static void steps_close(struct fixture *fixture)
 {
 	publish(fixture, 800, 600, SCANOUT_XRGB8888, 0);
@@ -780,6 +865,7 @@ int main(int argc, char **argv)
 		{ "host-key", steps_host_key },
 		{ "menu", steps_menu },
 		{ "sound", steps_sound },
+		{ "usb", steps_usb },
 		{ "close", steps_close },
 		{ "states", steps_states },
 		{ "idle", steps_idle },
