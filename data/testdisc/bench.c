@@ -5,6 +5,9 @@
  *   pio COUNT | mmio COUNT                cycles of so many reads of a register (PM timer; AHCI's CAP)
  *   disk read|write sequential|random BLOCK DEPTH TOTAL    cycles
  *   nvme read|write ...                   the same on an NVMe disk
+ *   usb read|write ... BLOCK 1 TOTAL      the same on a stick
+ *   tcp up|down|ask|echo PORT COUNT       cycles (see network_run() in machine.h)
+ *   attend                                drivers of tablet, network and sound are started: how many
  *   check SECTOR COUNT                    writes, reads back and compares
  *   nvme-check SECTOR COUNT               the same on an NVMe disk
  *   high SECTOR COUNT                     the same by way of memory above 4 GiB; writes twice as many sectors
@@ -126,6 +129,33 @@ static void run_nvme_job(const char *text)
 	answer("nvme", run_disk(text, nvme_run));
 }
 
+static void run_usb_job(const char *text)
+{
+	answer("usb", run_disk(text, usb_run));
+}
+
+static void run_tcp(const char *text)
+{
+	static const char *const names[] = { "up", "down", "ask", "echo" };
+	uint64_t cycles = 0;
+
+	for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+		if (text_word(&text, names[i])) {
+			uint16_t port = (uint16_t)text_parse(&text);
+
+			cycles = network_run(port, names[i], text_parse(&text));
+			break;
+		}
+	}
+	answer("tcp", cycles);
+}
+
+static void run_attend(const char *text)
+{
+	(void)text;
+	answer("attend", (uint64_t)usb_attend() + network_attend() + sound_attend());
+}
+
 static void run_check(const char *text)
 {
 	uint64_t sector = text_parse(&text);
@@ -210,7 +240,7 @@ static const struct {
 	{ "ping", run_ping }, { "pio", run_pio }, { "mmio", run_mmio }, { "disk", run_disk_job },
 	{ "check", run_check }, { "high", run_high }, { "flush", run_flush }, { "memory", run_memory },
 	{ "animate", run_animate }, { "tone", run_tone }, { "blink", run_blink }, { "halt", run_halt },
-	{ "demo", run_demo }, { "storm", run_storm }, { "nvme", run_nvme_job }, { "nvme-check", run_nvme_check },
+	{ "usb", run_usb_job }, { "tcp", run_tcp }, { "attend", run_attend }, { "demo", run_demo }, { "storm", run_storm }, { "nvme", run_nvme_job }, { "nvme-check", run_nvme_check },
 };
 
 void bench_command(const char *line)

@@ -208,8 +208,8 @@ end_message:
 	popq	%rdx
 	popq	%rax
 	iretq
-/* The NVMe controller wants no acknowledgement of its own. */
-irq_nvme:
+/* What is to be acknowledged at the device, ring 3 does. */
+irq_message:
 	pushq	%rax
 	pushq	%rdx
 	jmp	end_message
@@ -275,7 +275,7 @@ handlers:
 	.quad	irq_timer, irq_keyboard, irq_other, irq_other, irq_serial, irq_other, irq_other, irq_other
 	.quad	irq_other, irq_other, irq_other, irq_other, irq_mouse, irq_other, irq_other, irq_other
 	.quad	irq_disk
-	.quad	irq_nvme
+	.quad	irq_message
 	.set	HANDLERS, (. - handlers) / 8
 
 	.balign 8

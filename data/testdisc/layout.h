@@ -13,7 +13,8 @@
 
 /* Behind the 32 exceptions and 16 interrupts. */
 #define DISK_VECTOR 0x30
-#define NVME_VECTOR 0x31
+/* Of all devices whose messages need nothing but to be noticed. */
+#define MESSAGE_VECTOR 0x31
 
 /* One gate for each vector. */
 #define IDT_SIZE 800

@@ -72,6 +72,11 @@ uint32_t pci_find_device(uint16_t vendor, uint16_t device);
 uint8_t pci_capability(uint32_t address, uint8_t id);
 /* Switches this CPU's local APIC on; returns where messages to it go. */
 uint32_t pci_enable_local_apic(void);
+/*
+ * The function's message (of MSI-X, the one with this number; otherwise of MSI) comes to this CPU: it sets pending, no
+ * more. False if the function has no messages.
+ */
+bool pci_enable_message(uint32_t address, unsigned message);
 
 /* screen.c */
 struct screen {
@@ -128,6 +133,23 @@ bool disk_trim(uint64_t sector, uint32_t count);
 uint64_t nvme_run(const struct disk_job *job);
 bool nvme_check(uint64_t sector, uint32_t count);
 
+/* usb.c: the same with a stick, one request after the other */
+uint64_t usb_run(const struct disk_job *job);
+/* Lets the first tablet or mouse report; false if there is none. */
+bool usb_attend(void);
+
+/*
+ * network.c: a connection to this port of the host at 10.0.2.2, which is told in a line what and how many. Returns the
+ * cycles that it took, or 0 on failure.
+ *   up     the host takes so many bytes, and then sends one
+ *   down   the host sends so many bytes
+ *   ask    each byte that is sent is answered by one
+ *   echo   each byte that comes is answered by one
+ */
+uint64_t network_run(uint16_t port, const char *what, uint64_t count);
+/* Lets the first 82574 receive; false if there is none. */
+bool network_attend(void);
+
 /* storm.c: writes, trims and flushes without an end; tells each burst's number once it was flushed */
 void storm_run(uint64_t burst);
 
@@ -137,6 +159,8 @@ bool way_out(const char *name);
 /* sound.c */
 /* Plays a tone; returns how many frames of 48000 a second were played, or 0 without a sound controller. */
 uint64_t sound_tone(uint32_t hertz, uint32_t milliseconds);
+/* Makes the controller ready to play; false if there is none. */
+bool sound_attend(void);
 
 /* main.c: what the main loop does with keys and ticks */
 extern bool blinking, ticking;

@@ -110,26 +110,6 @@ static bool admin(uint8_t opcode, uint32_t namespace, uint64_t prp1, uint32_t wo
 	return false;
 }
 
-/* The second message goes to this CPU's local APIC. */
-static bool enable_messages(uint32_t address)
-{
-	uint8_t capability = pci_capability(address, 0x11);
-	uint32_t place, bar;
-	uintptr_t entry;
-
-	if (!capability)
-		return false;
-	place = pci_read(address, capability + 4);
-	bar = pci_read(address, (uint8_t)(0x10 + (place & 7) * 4)) & ~0xFu;
-	entry = bar + (place & ~7u) + 16;
-	pci_write(address, capability, pci_read(address, capability) | 0x80000000);
-	store(entry, pci_enable_local_apic());
-	store(entry + 4, 0);
-	store(entry + 8, NVME_VECTOR);
-	store(entry + 12, 0);
-	return true;
-}
-
 static bool start_controller(void)
 {
 	store(nvme.registers + CC, 0);
@@ -167,7 +147,7 @@ static bool init(void)
 	pci_write(address, 4, pci_read(address, 4) | 6);
 	nvme.registers = pci_read(address, 0x10) & ~0xFu;
 	nvme.failed = false;
-	if (!enable_messages(address) || !start_controller() || !admin(ADMIN_IDENTIFY, 1, DATA, 0, 0))
+	if (!pci_enable_message(address, 1) || !start_controller() || !admin(ADMIN_IDENTIFY, 1, DATA, 0, 0))
 		return false;
 	nvme.sectors = *(uint64_t *)DATA;
 	make_lists();

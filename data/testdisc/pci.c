@@ -53,6 +53,46 @@ uint32_t pci_enable_local_apic(void)
 	return 0xFEE00000 | (*id >> 24) << 12;
 }
 
+static bool enable_msix(uint32_t address, unsigned message)
+{
+	uint8_t capability = pci_capability(address, 0x11);
+	volatile uint32_t *entry;
+	uint32_t place, bar;
+
+	if (!capability)
+		return false;
+	place = pci_read(address, capability + 4);
+	bar = pci_read(address, (uint8_t)(0x10 + (place & 7) * 4)) & ~0xFu;
+	entry = (volatile uint32_t *)(uintptr_t)(bar + (place & ~7u) + message * 16);
+	pci_write(address, capability, pci_read(address, capability) | 0x80000000);
+	entry[0] = pci_enable_local_apic();
+	entry[1] = 0;
+	entry[2] = MESSAGE_VECTOR;
+	entry[3] = 0;
+	return true;
+}
+
+static bool enable_msi(uint32_t address)
+{
+	uint8_t capability = pci_capability(address, 0x05);
+	uint32_t head;
+
+	if (!capability)
+		return false;
+	head = pci_read(address, capability);
+	pci_write(address, capability + 4, pci_enable_local_apic());
+	if (head & 0x800000)
+		pci_write(address, capability + 8, 0);
+	pci_write(address, capability + (head & 0x800000 ? 12 : 8), MESSAGE_VECTOR);
+	pci_write(address, capability, (head & ~0x700000u) | 0x10000);
+	return true;
+}
+
+bool pci_enable_message(uint32_t address, unsigned message)
+{
+	return enable_msix(address, message) || enable_msi(address);
+}
+
 uint32_t pci_find_class(uint16_t class_and_subclass)
 {
 	return find(0x08, 0xFFFF0000, (uint32_t)class_and_subclass << 16);

@@ -15,6 +15,7 @@
 #define GCAP 0x00
 #define GCTL 0x08
 #define WAKEEN 0x0C /* STATESTS is the upper half of its dword */
+#define INTCTL 0x20
 #define ICOI 0x60
 #define ICII 0x64
 #define ICIS 0x68
@@ -26,6 +27,10 @@
 #define SD_FMT 0x12
 #define SD_BDPL 0x18
 #define SD_BDPU 0x1C
+
+#define SD_RUN 0x02
+#define SD_IOCE 0x04
+#define SD_BCIS 0x04 /* of SD_STS */
 
 static uintptr_t registers, stream;
 
@@ -77,6 +82,7 @@ static bool start_controller(void)
 	if (address == PCI_NONE)
 		return false;
 	pci_write(address, 0x04, (pci_read(address, 0x04) & 0xFFFF) | 0x6);
+	pci_enable_message(address, 0);
 	registers = pci_read(address, 0x10) & ~0xFu;
 	store(registers + GCTL, 0);
 	store(registers + GCTL, 1);
@@ -135,35 +141,40 @@ static void prepare_stream(void)
 	store8(stream + SD_CTL + 2, TAG << 4);
 }
 
-/* Sleeps until the clock's next tick, a twentieth of a second. */
-static void wait_tick(void)
+static void tell_of_periods(void)
 {
-	uint32_t start = ticks;
+	store(registers + INTCTL, 1u << 31 | 1u << (load(registers + GCAP) >> 8 & 0xF));
+	store8(stream + SD_CTL, SD_RUN | SD_IOCE);
+}
 
-	while (ticks == start) {
-		pending = 0;
-		if (ticks == start)
-			idle();
-	}
+/* Sleeps until a period is over or the clock ticks, each twentieth of a second. */
+static void wait_period(void)
+{
+	idle();
+	pending = 0;
+	if (*(volatile uint8_t *)(stream + SD_STS) & SD_BCIS)
+		store8(stream + SD_STS, SD_BCIS);
 }
 
 uint64_t sound_tone(uint32_t hertz, uint32_t milliseconds)
 {
 	uint8_t mask = inb(0x21);
 	uint64_t played = 0;
-	uint32_t last = 0;
+	uint32_t last = 0, start = ticks;
 
 	if (!start_controller())
 		return 0;
 	fill(hertz);
 	prepare_stream();
 	outb(0x21, mask & 0xFE);
-	wait_tick();
-	store8(stream + SD_CTL, 2);
-	for (uint32_t i = 0; i < milliseconds; i += 50) {
+	while (start == ticks)
+		wait_period();
+	start = ticks;
+	tell_of_periods();
+	while (ticks - start < milliseconds / 50) {
 		uint32_t now;
 
-		wait_tick();
+		wait_period();
 		now = load(stream + SD_LPIB);
 		played += (now + FRAMES * 4 - last) % (FRAMES * 4);
 		last = now;
@@ -171,4 +182,9 @@ uint64_t sound_tone(uint32_t hertz, uint32_t milliseconds)
 	store8(stream + SD_CTL, 0);
 	outb(0x21, mask);
 	return played / 4;
+}
+
+bool sound_attend(void)
+{
+	return start_controller();
 }

@@ -78,6 +78,15 @@ class Machine:
             counts[thread] = int(on_cpu), int(turns)
         return counts
 
+    def usage(self, seconds):
+        """Over that time: microseconds on a CPU and wake-ups of all threads, in each second."""
+        before, start = self.threads(), time.monotonic()
+        time.sleep(seconds)
+        after, took = self.threads(), time.monotonic() - start
+        on_cpu = sum(after[thread][0] - before.get(thread, (0, 0))[0] for thread in after)
+        turns = sum(after[thread][1] - before.get(thread, (0, 0))[1] for thread in after)
+        return on_cpu / 1000 / took, turns / took
+
     def stop(self):
         self.lines.close()
         self.serial.close()
@@ -116,12 +125,14 @@ class Image:
 class Oriel(Machine):
     title = 'bench-machine'
 
-    def __init__(self, options, environment, image, bus='ahci'):
+    def __init__(self, options, environment, image, bus='ahci', everyday=False):
+        del everyday  # network adapter, sound and USB tablet are always there
         folder = f'{options.folder}/machine'
         os.makedirs(folder, exist_ok=True)
         with open(f'{folder}/machine.conf', 'w', encoding='ascii') as conf:
+            disk = '[stick0]' if bus == 'usb' else f'[disk0]\nbus={bus}'
             conf.write(f'[machine]\nname={self.title}\ncpus=1\nmemory={RAM // MEBIBYTE}\nboot=cd\n'
-                       f'[serial]\nmode=socket\n[disk0]\npath={image.path}\nformat={image.kind}\nbus={bus}\n'
+                       f'[serial]\nmode=socket\n{disk}\npath={image.path}\nformat={image.kind}\n'
                        f'[cd1]\npath={options.disc}\n')
         super().__init__([options.oriel, folder], f'{environment["XDG_RUNTIME_DIR"]}/oriel/machine.serial.sock',
                          environment)
@@ -129,16 +140,24 @@ class Oriel(Machine):
 
 class Qemu(Machine):
     title = 'QEMU'
+    # Its own limit of an NVMe transfer is half of what the test disc asks for at once.
+    BUSES = {'ahci': 'ide-hd,bus=ide.0', 'nvme': 'nvme,serial=bench,mdts=8', 'usb': 'usb-storage'}
 
-    def __init__(self, options, environment, image, bus='ahci'):
-        # Its own limit of a transfer is half of what the test disc asks for at once.
-        device = 'nvme,serial=bench,mdts=8' if bus == 'nvme' else 'ide-hd,bus=ide.0'
+    def __init__(self, options, environment, image, bus='ahci', everyday=False):
+        """everyday: with the devices that Oriel's machine always has here: network adapter, sound, USB tablet."""
+        devices = ['-device', 'qemu-xhci'] if everyday or bus == 'usb' else []
+        if everyday:
+            devices += ['-netdev', 'user,id=net', '-device', 'e1000e,netdev=net', '-device', 'usb-tablet',
+                        '-audiodev', f'pa,id=sound,server={environment.get("PULSE_SERVER")}',
+                        '-device', 'ich9-intel-hda', '-device', 'hda-duplex,audiodev=sound']
+        else:
+            devices += ['-nic', 'none']
         path = f'{options.folder}/qemu.serial'
         command = [
             options.qemu, '-machine', 'q35', '-accel', 'kvm', '-m', str(RAM // MEBIBYTE), '-vga', 'std',
-            '-display', options.qemu_display, '-nic', 'none', '-boot', 'd', '-cdrom', options.disc,
+            '-display', options.qemu_display, *devices, '-boot', 'd', '-cdrom', options.disc,
             '-drive', f'file={image.path},format={image.kind},if=none,id=disk,cache=writeback,aio={options.qemu_aio}',
-            '-device', f'{device},drive=disk', '-serial', f'unix:{path},server=on,wait=off']
+            '-device', f'{self.BUSES[bus]},drive=disk', '-serial', f'unix:{path},server=on,wait=off']
         if os.path.exists(path):
             os.remove(path)
         super().__init__(command, path, environment)
