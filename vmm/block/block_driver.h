@@ -1,7 +1,7 @@
 /*
  * Inside of the block layer: image formats (struct block_driver) above, the engine that talks to the host below.
  *
- * Everything here runs in the block's one context (block.h), except the workers of engine_threads.c.
+ * Everything here runs in the block's one context (block.h), except the threads of engine_workers.c.
  */
 #pragma once
 
@@ -23,6 +23,8 @@ struct engine_file {
 	uint64_t length;   /* bytes when opened; what lies behind reads as zeroes */
 	bool no_punch;     /* the file system cannot punch holes */
 	bool no_peek;      /* it cannot read only what is in the page cache */
+	bool writes_tried; /* whether it can write only what needs no waiting is known ... */
+	bool writes_wait;  /* ... and it cannot */
 };
 
 /* Opens, checks and locks; the error says what is wrong and what to do. */
@@ -137,8 +139,23 @@ bool engine_takes_long(struct engine *engine, const struct engine_io *io);
 int engine_carry_out(const struct engine_step *step);
 /* result: bytes, or a negative errno value. */
 void engine_step_done(struct engine *engine, struct engine_io *io, int result);
+/* Likewise for a list of them, each with its result. */
+void engine_steps_done(struct engine *engine, struct engine_io *first);
 struct engine *engine_uring_new(GError **error);
 struct engine *engine_threads_new(GError **error);
+
+/* --- Threads that make blocking calls, for backends (engine_workers.c) --- */
+
+struct engine_workers;
+
+/* The threads start when there is work. event_fd becomes readable when engine_workers_take() has something. */
+struct engine_workers *engine_workers_new(unsigned threads, int event_fd);
+/* What was pushed has been taken. */
+void engine_workers_free(struct engine_workers *workers);
+/* Takes over the list; NULL: nothing to do. */
+void engine_workers_push(struct engine_workers *workers, struct engine_io *first);
+/* What is done, with results; with wait, sleeps until that is at least one (something has to be under way). */
+struct engine_io *engine_workers_take(struct engine_workers *workers, bool wait);
 
 /* --- Image formats --- */
 

@@ -533,3 +533,13 @@ void engine_step_done(struct engine *engine, struct engine_io *io, int result)
 		transfer_done(engine, io, (uint64_t)result);
 	}
 }
+
+void engine_steps_done(struct engine *engine, struct engine_io *first)
+{
+	while (first) {
+		struct engine_io *next = first->next;
+
+		engine_step_done(engine, first, first->result);
+		first = next;
+	}
+}

@@ -19,8 +19,12 @@ struct engine_uring {
 	bool armed; /* notification is on: the event fd may have been signalled */
 	bool stuck; /* the host had no memory for a submission */
 	struct engine_io *waiting, **waiting_tail; /* for the next kick, or room in the ring */
+	unsigned in_ring;                          /* of the engine's steps in flight */
 	struct engine_io *own, **own_tail;         /* to be carried out by the calling thread */
 	struct engine_io *done, **done_tail;       /* carried out */
+	struct engine_workers *writer;             /* one thread */
+	struct engine_io *written, **written_tail; /* for the writer, when all is in the ring */
+	unsigned with_writer;
 };
 
 static struct engine_uring *from_engine(struct engine *engine)
@@ -119,29 +123,70 @@ static bool peek(struct engine_uring *uring, struct engine_io *io)
 	return true;
 }
 
+/* Likewise a write: as the first of a file goes, so do the others. */
+static bool write_now(struct engine_uring *uring, struct engine_io *io)
+{
+	const struct engine_step *step = &io->step;
+	ssize_t result = pwritev2(step->fd, step->iov, (int)step->iov_count, (off_t)step->offset, RWF_NOWAIT);
+
+	io->file->writes_tried = true;
+	io->file->writes_wait = result < 0 && errno == EOPNOTSUPP;
+	if (result < 0)
+		return false;
+	io->result = (int)result;
+	append(&uring->done_tail, io);
+	return true;
+}
+
+/*
+ * On those file systems the kernel has one thread for all of a file's writes, wakes it for each, and it wakes us for each.
+ * A thread of ours does a batch for one wake-up either way.
+ */
+static bool for_writer(const struct engine_io *io)
+{
+	return io->step.kind == ENGINE_WRITE && !io->step.data_sync && !io->file->direct;
+}
+
+static void put_in_ring(struct engine_uring *uring, struct engine_io *io, bool long_work)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
+
+	prepare(sqe, &io->step);
+	if (long_work)
+		sqe->flags |= IOSQE_ASYNC;
+	io_uring_sqe_set_data(sqe, io);
+	uring->in_ring++;
+}
+
+static void dispatch(struct engine_uring *uring, struct engine_io *io, bool alone)
+{
+	bool long_work;
+
+	if (better_here(&uring->engine, io)) {
+		append(&uring->own_tail, io);
+		return;
+	}
+	if (for_writer(io)) {
+		if (!io->file->writes_tried && write_now(uring, io))
+			return;
+		if (io->file->writes_wait) {
+			append(&uring->written_tail, io);
+			return;
+		}
+	}
+	long_work = engine_takes_long(&uring->engine, io);
+	if (alone && !long_work && peek(uring, io))
+		return;
+	put_in_ring(uring, io, long_work);
+}
+
 /* Fills the ring from those that wait; returns whether there is anything to submit. */
 static bool refill(struct engine_uring *uring)
 {
 	bool alone = uring->waiting && !uring->waiting->next && io_uring_sq_ready(&uring->ring) == 0;
 
-	while (uring->waiting && io_uring_sq_space_left(&uring->ring)) {
-		struct engine_io *io = pop(&uring->waiting, &uring->waiting_tail);
-		struct io_uring_sqe *sqe;
-		bool long_work;
-
-		if (better_here(&uring->engine, io)) {
-			append(&uring->own_tail, io);
-			continue;
-		}
-		long_work = engine_takes_long(&uring->engine, io);
-		if (alone && !long_work && peek(uring, io))
-			continue;
-		sqe = io_uring_get_sqe(&uring->ring);
-		prepare(sqe, &io->step);
-		if (long_work)
-			sqe->flags |= IOSQE_ASYNC;
-		io_uring_sqe_set_data(sqe, io);
-	}
+	while (uring->waiting && io_uring_sq_space_left(&uring->ring))
+		dispatch(uring, pop(&uring->waiting, &uring->waiting_tail), alone);
 	return io_uring_sq_ready(&uring->ring) != 0;
 }
 
@@ -168,19 +213,33 @@ static void submit(struct engine_uring *uring)
 			break;
 		}
 	} while (refill(uring));
-	if (io_uring_cq_ready(&uring->ring) < engine->in_flight) {
+	if (io_uring_cq_ready(&uring->ring) < uring->in_ring) {
 		io_uring_cq_eventfd_toggle(&uring->ring, true);
 		uring->armed = true;
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	}
 }
 
-/* What others do is under way by then. */
+static void push_written(struct engine_uring *uring)
+{
+	struct engine_io *first = uring->written;
+
+	if (!first)
+		return;
+	for (struct engine_io *io = first; io; io = io->next)
+		uring->with_writer++;
+	uring->written = NULL;
+	uring->written_tail = &uring->written;
+	engine_workers_push(uring->writer, first);
+}
+
+/* What others do is under way by the time that this thread does its own. */
 static void uring_kick(struct engine *engine)
 {
 	struct engine_uring *uring = from_engine(engine);
 
 	submit(uring);
+	push_written(uring);
 	while (uring->own) {
 		struct engine_io *io = pop(&uring->own, &uring->own_tail);
 
@@ -191,16 +250,23 @@ static void uring_kick(struct engine *engine)
 
 static void reap_own(struct engine_uring *uring)
 {
-	struct engine_io *io = uring->done;
+	struct engine_io *first = uring->done;
 
 	uring->done = NULL;
 	uring->done_tail = &uring->done;
-	while (io) {
-		struct engine_io *next = io->next;
+	engine_steps_done(&uring->engine, first);
+}
 
-		engine_step_done(&uring->engine, io, io->result);
-		io = next;
-	}
+static void reap_written(struct engine_uring *uring, bool wait)
+{
+	struct engine_io *first;
+
+	if (!uring->with_writer)
+		return;
+	first = engine_workers_take(uring->writer, wait);
+	for (struct engine_io *io = first; io; io = io->next)
+		uring->with_writer--;
+	engine_steps_done(&uring->engine, first);
 }
 
 static bool reap_batch(struct engine_uring *uring)
@@ -214,6 +280,7 @@ static bool reap_batch(struct engine_uring *uring)
 		done[i].result = cqes[i]->res;
 	}
 	io_uring_cq_advance(&uring->ring, count);
+	uring->in_ring -= count;
 	for (unsigned i = 0; i < count; i++)
 		engine_step_done(&uring->engine, done[i].io, done[i].result);
 	return count != 0;
@@ -226,19 +293,21 @@ static void uring_reap(struct engine *engine, bool wait)
 	eventfd_t count;
 
 	/* Nothing to reap: the signal for what was reaped earlier may have come late. */
-	if (uring->armed || (io_uring_cq_ready(&uring->ring) == 0 && !uring->done))
+	if (uring->armed || (io_uring_cq_ready(&uring->ring) == 0 && !uring->done && !uring->with_writer))
 		eventfd_read(engine->event_fd, &count);
 	if (uring->stuck) {
 		uring->stuck = false;
 		uring_kick(engine);
 	}
-	if (wait && !uring->stuck && !uring->done)
+	wait = wait && !uring->stuck && !uring->done && io_uring_cq_ready(&uring->ring) == 0;
+	if (wait && !uring->with_writer)
 		while (io_uring_wait_cqe(&uring->ring, &cqe) == -EINTR)
 			;
+	reap_written(uring, wait);
 	while (reap_batch(uring))
 		;
 	reap_own(uring);
-	if (engine->in_flight == 0)
+	if (uring->in_ring == 0)
 		uring->armed = false;
 }
 
@@ -273,6 +342,7 @@ static void uring_free(struct engine *engine)
 {
 	struct engine_uring *uring = from_engine(engine);
 
+	engine_workers_free(uring->writer);
 	io_uring_queue_exit(&uring->ring);
 	close(engine->event_fd);
 	g_free(uring);
@@ -317,9 +387,12 @@ struct engine *engine_uring_new(GError **error)
 	uring->waiting_tail = &uring->waiting;
 	uring->own_tail = &uring->own;
 	uring->done_tail = &uring->done;
+	uring->written_tail = &uring->written;
 	uring->engine.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (uring->engine.event_fd >= 0 && set_up(uring))
+	if (uring->engine.event_fd >= 0 && set_up(uring)) {
+		uring->writer = engine_workers_new(1, uring->engine.event_fd);
 		return &uring->engine;
+	}
 	g_set_error_literal(error, G_FILE_ERROR, g_file_error_from_errno(errno), g_strerror(errno));
 	if (uring->engine.event_fd >= 0)
 		close(uring->engine.event_fd);
