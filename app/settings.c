@@ -296,6 +296,7 @@ static void build(OrielSettings *self)
 	oriel_settings_add_display(self);
 	oriel_settings_add_sound(self);
 	oriel_settings_add_network(self);
+	oriel_settings_add_usb(self);
 	oriel_settings_add_activity(self);
 	gtk_widget_show_all(GTK_WIDGET(content));
 }

@@ -59,6 +59,7 @@ void oriel_settings_add_discs(OrielSettings *settings);
 void oriel_settings_add_display(OrielSettings *settings);
 void oriel_settings_add_sound(OrielSettings *settings);
 void oriel_settings_add_network(OrielSettings *settings);
+void oriel_settings_add_usb(OrielSettings *settings);
 void oriel_settings_add_activity(OrielSettings *settings);
 
 G_END_DECLS

@@ -8,6 +8,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
+#include "../fake_usb.h"
 #include "../guest/harness.h"
 
 #define TILE "list item"
@@ -428,6 +429,70 @@ static void test_running(gconstpointer session)
 	application_free(app);
 }
 
+static char *make_image(struct application *app, const char *name)
+{
+	static const char sectors[4096] = "a stick";
+	char *path = g_build_filename(app->folder, name, NULL);
+
+	g_assert_true(g_file_set_contents(path, sectors, sizeof sectors, NULL));
+	return path;
+}
+
+/* Sticks and devices of a computer that has two, before the machine runs and then. */
+static void test_usb(gconstpointer session)
+{
+	static const char *const mouse[] = { "3\n", "7\n", "046d\n", "c077\n", "00\n", "Logitech\n", "Optical Mouse\n" };
+	static const char *const disk[] = { "3\n", "12\n", "0951\n", "1666\n", "00\n", "Kingston\n", "DataTraveler\n" };
+	struct application *app = application_new((struct session *)session);
+	g_autofree char *sysfs = g_build_filename(app->folder, "sysfs", NULL);
+	g_autofree char *first = make_image(app, "first.img"), *second = make_image(app, "second.img");
+	g_autofree char *one = g_strdup_printf("['%s']", second), *two = g_strdup_printf("['%s', '%s']", first, second);
+	g_autofree char *text = g_strdup_printf("[machine]\nname=Alpha\n[sound]\ndevice=none\n[usb]\ndevices=ffff:0001\n"
+						"[stick0]\npath=%s\n[stick2]\npath=%s\n", first, second);
+
+	fake_usb_device(sysfs, "3-1", mouse);
+	fake_usb_device(sysfs, "3-2", disk);
+	app->environment = g_environ_setenv(app->environment, "ORIEL_SYSFS", sysfs, TRUE);
+	write_machine(app, "alpha", text);
+	application_start(app, NULL);
+	open_settings(app, "Alpha,*");
+	application_select(app, PAGE, "USB");
+	application_press(app, SWITCH, "Keyboard instead of the PS/2 one");
+	expect_value(app, "alpha", "usb", "keyboard", "true");
+	application_press(app, BUTTON, "Add a Stick…");
+	g_assert_cmpuint(desktop_find(app->desktop, "Choose an Image"), !=, 0);
+	application_press(app, BUTTON, "Cancel");
+	application_wait_gone(app, BUTTON, "Cancel");
+	application_press(app, "check box", "From the start: Kingston DataTraveler (0951:1666)");
+	expect_value(app, "alpha", "usb", "devices", "ffff:0001; 0951:1666");
+	application_press(app, "check box", "From the start: ffff:0001, which is not*");
+	expect_value(app, "alpha", "usb", "devices", "0951:1666");
+	application_wait_gone(app, LABEL, "ffff:0001*");
+	application_picture_of(app, TITLE, "settings-usb");
+	application_command(app, "start", "alpha", "--headless", NULL);
+	application_expect(app, TILE, "Alpha, Running*");
+	application_expect(app, LABEL, "Plugged in");
+	expect_property(app, "alpha", "Sticks", two);
+	application_press(app, BUTTON, "Remove: *first.img");
+	expect_property(app, "alpha", "Sticks", one);
+	expect_value(app, "alpha", "stick0", "path", NULL);
+	/* It is only told of: nothing can be opened. */
+	application_press(app, BUTTON, "Plug In: Logitech Optical Mouse");
+	application_expect(app, LABEL, "*USB*host*");
+	application_picture_of(app, TITLE, "settings-usb-running");
+	application_command(app, "stop", "alpha", NULL);
+	application_expect(app, TILE, "Alpha, Switched off");
+	application_wait_gone(app, BUTTON, "Plug In: Logitech Optical Mouse");
+	application_press(app, BUTTON, "Remove: *second.img");
+	expect_value(app, "alpha", "stick2", "path", NULL);
+	application_choose(app, "Controller", 1);
+	expect_value(app, "alpha", "usb", "controller", "none");
+	application_wait_gone(app, BUTTON, "Add a Stick…");
+	close_settings(app);
+	application_quit(app);
+	application_free(app);
+}
+
 /* A port that somebody else has cannot be had. */
 static void test_taken_port(gconstpointer session)
 {
@@ -495,6 +560,7 @@ int main(int argc, char **argv)
 		{ "/settings/others", test_others },
 		{ "/settings/running", test_running },
 		{ "/settings/taken-port", test_taken_port },
+{ "/settings/usb", test_usb },
 		{ "/settings/keyboard", test_keyboard },
 		{ NULL, NULL },
 	};

@@ -6,12 +6,12 @@
 #include "xhci_guest.h"
 
 #include <gio/gio.h>
-#include <glib/gstdio.h>
 #include <libusb.h>
 
 #include "../../vmm/usb/host.h"
 #include "../../vmm/usb/host_list.h"
 #include "../../vmm/usb/lending.h"
+#include "../fake_usb.h"
 #include "../remove_tree.h"
 
 #define BULK_IN 3u
@@ -377,25 +377,6 @@ static void close_fixture(struct fixture *f)
 
 /* --- Listing, from a folder that looks like the kernel's --- */
 
-static void add_attribute(const char *sysfs, const char *device, const char *name, const char *value)
-{
-	g_autofree char *folder = g_build_filename(sysfs, "bus/usb/devices", device, NULL);
-	g_autofree char *path = g_build_filename(folder, name, NULL);
-
-	g_assert_cmpint(g_mkdir_with_parents(folder, 0700), ==, 0);
-	g_assert_true(g_file_set_contents(path, value, -1, NULL));
-}
-
-static void add_device(const char *sysfs, const char *device, const char *const *values)
-{
-	static const char *const names[] = { "busnum", "devnum", "idVendor", "idProduct", "bDeviceClass", "manufacturer",
-					     "product" };
-
-	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
-		if (values[i])
-			add_attribute(sysfs, device, names[i], values[i]);
-}
-
 /* The folder, which the environment names. */
 static char *make_sysfs(void)
 {
@@ -406,13 +387,13 @@ static char *make_sysfs(void)
 	static const char *const same[] = { "2\n", "3\n", "046d\n", "c077\n", "00\n", "Logitech", "Logitech Mouse" };
 	char *sysfs = g_dir_make_tmp("oriel-sysfs-XXXXXX", NULL);
 
-	add_device(sysfs, "usb1", hub);
-	add_device(sysfs, "3-1", stick);
-	add_device(sysfs, "3-2", mouse);
-	add_device(sysfs, "2-1.4", dumb);
-	add_device(sysfs, "2-2", same);
-	add_attribute(sysfs, "3-1:1.0", "bInterfaceClass", "08\n");
-	add_attribute(sysfs, "3-9", "busnum", "3\n");
+	fake_usb_device(sysfs, "usb1", hub);
+	fake_usb_device(sysfs, "3-1", stick);
+	fake_usb_device(sysfs, "3-2", mouse);
+	fake_usb_device(sysfs, "2-1.4", dumb);
+	fake_usb_device(sysfs, "2-2", same);
+	fake_usb_attribute(sysfs, "3-1:1.0", "bInterfaceClass", "08\n");
+	fake_usb_attribute(sysfs, "3-9", "busnum", "3\n");
 	g_setenv("ORIEL_SYSFS", sysfs, TRUE);
 	return sysfs;
 }
