@@ -7,7 +7,7 @@
 
 struct network {
 	OrielSettings *settings;
-	struct settings_field *mac, *link, *mode, *capture;
+	struct settings_field *mac, *link, *mode, *interface, *capture;
 	GtkWidget *new_mac, *forwards, *new_forward; /* the last two: everything about them, and the row to add one */
 	GtkListBox *list;
 	char *listed; /* what the list shows; NULL: nothing yet */
@@ -288,13 +288,15 @@ static void update_network(OrielSettings *settings, gpointer data)
 {
 	const struct machine_config *config = oriel_settings_get_config(settings);
 	gboolean adapter = config->network != CONFIG_NETWORK_NONE;
+	gboolean nat = config->network_mode == CONFIG_NETWORK_NAT || config->network_mode == CONFIG_NETWORK_ISOLATED;
 	struct network *network = data;
 	struct settings_field *const fields[] = { network->mode, network->mac, network->link, network->capture };
 
 	for (guint i = 0; i < G_N_ELEMENTS(fields); i++)
 		gtk_widget_set_sensitive(settings_field_get_widget(fields[i]), adapter);
 	gtk_widget_set_sensitive(network->new_mac, adapter);
-	gtk_widget_set_visible(network->forwards, adapter);
+	gtk_widget_set_sensitive(settings_field_get_widget(network->interface), adapter && !nat);
+	gtk_widget_set_visible(network->forwards, adapter && nat);
 	show_list(network, config->forwards);
 }
 
@@ -314,6 +316,7 @@ void oriel_settings_add_network(OrielSettings *settings)
 	};
 	static const struct settings_choice modes[] = {
 		{ "nat", N_("All that this computer reaches") }, { "isolated", N_("Nothing but forwarded ports") },
+		{ "tap", N_("The network of a tap device") }, { "bridge", N_("The network of a bridge (for root)") },
 		{ NULL, NULL },
 	};
 	GtkWidget *page = gtk_box_new(GTK_ORIENTATION_VERTICAL, 18);
@@ -324,6 +327,9 @@ void oriel_settings_add_network(OrielSettings *settings)
 	g_object_set_data_full(G_OBJECT(settings), "network", network, free_network);
 	settings_field_add_choice(settings, form, _("_Device"), "network", "device", devices);
 	network->mode = settings_field_add_choice(settings, form, _("The guest _reaches"), "network", "mode", modes);
+	network->interface = settings_field_add_entry(settings, form, _("_Interface of this computer"), "network", "interface");
+	gtk_entry_set_placeholder_text(GTK_ENTRY(settings_field_get_widget(network->interface)),
+				       _("Such as tap0 or br0"));
 	network->link = settings_field_add_switch(settings, form, _("_Cable plugged in"), "network", "link");
 	settings_field_set_live(network->link, "SetLink");
 	network->new_mac = gtk_button_new_with_mnemonic(_("Ne_w"));

@@ -55,12 +55,21 @@ static void start(struct machine *machine, struct nat_forward *forward, bool add
 	nat_forward(&machine->vm, machine->network, forward, add, carried_out, forwarding);
 }
 
+static bool has_nat(const struct machine *machine)
+{
+	return machine->config->network_mode == CONFIG_NETWORK_NAT ||
+	       machine->config->network_mode == CONFIG_NETWORK_ISOLATED;
+}
+
 void machine_forward(struct machine *machine, const char *text, bool add, machine_forward_done done, void *opaque)
 {
 	g_autoptr(GError) error = NULL;
 	struct nat_forward *forward = NULL;
 
-	if (!machine->network)
+	if (machine->network && !has_nat(machine))
+		g_set_error(&error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "The guest has an address of its own in the "
+			    "network of %s, at which all of its ports can be reached", machine->config->interface);
+	else if (!machine->network)
 		g_set_error(&error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "The machine has no network adapter");
 	else
 		forward = nat_forward_parse(text, &error);
@@ -81,7 +90,7 @@ bool machine_forwards_start(struct machine *machine, GError **error)
 
 	if (!forwards)
 		return false;
-	for (guint i = 0; i < forwards->len; i++)
+	for (guint i = 0; has_nat(machine) && i < forwards->len; i++)
 		start(machine, copy_forward(forwards->pdata[i]), true, machine_tell_trouble, machine);
 	return true;
 }

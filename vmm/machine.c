@@ -3,6 +3,7 @@
  */
 #include "machine.h"
 
+#include <gio/gio.h>
 #include <string.h>
 
 #include "../audio/backend.h"
@@ -21,6 +22,7 @@
 #include "machine_usb.h"
 #include "net/e1000.h"
 #include "net/nat.h"
+#include "net/tap.h"
 #include "nvme/nvme.h"
 #include "storage/ahci.h"
 
@@ -200,12 +202,30 @@ static void plug_sound(struct machine *machine)
 	plug(machine, hda_device(machine->hda));
 }
 
+static struct network *new_network(struct machine *machine, GError **error)
+{
+	const struct machine_config *config = machine->config;
+	g_autofree char *tftp = config->tftp ? machine_config_path(config, config->tftp) : NULL;
+	struct nat_options nat = { .isolated = config->network_mode == CONFIG_NETWORK_ISOLATED, .tftp = tftp,
+				   .boot_file = config->boot_file };
+	bool outside = config->network_mode == CONFIG_NETWORK_TAP || config->network_mode == CONFIG_NETWORK_BRIDGE;
+
+	if (!outside)
+		return nat_new(&machine->vm, &nat, error);
+	if (!config->interface) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "Which %s is the guest's network to be connected "
+			    "with? Set interface of [network] to its name", config->network_mode == CONFIG_NETWORK_TAP ?
+			    "tap device" : "bridge");
+		return NULL;
+	}
+	return (config->network_mode == CONFIG_NETWORK_TAP ? tap_new : tap_new_on_bridge)(&machine->vm, config->interface,
+											  error);
+}
+
 static bool plug_network(struct machine *machine, GError **error)
 {
 	struct machine_config *config = machine->config;
-	g_autofree char *tftp = config->tftp ? machine_config_path(config, config->tftp) : NULL;
 	g_autofree char *capture = config->capture ? machine_config_path(config, config->capture) : NULL;
-	struct nat_options nat = { .isolated = config->network_isolated, .tftp = tftp, .boot_file = config->boot_file };
 	struct e1000_options options = {
 		.model = config->network == CONFIG_NETWORK_E1000 ? E1000_82540EM : E1000_82574L,
 		.devfn = NETWORK_DEVFN,
@@ -214,7 +234,7 @@ static bool plug_network(struct machine *machine, GError **error)
 
 	if (config->network == CONFIG_NETWORK_NONE)
 		return true;
-	machine->network = nat_new(&machine->vm, &nat, error);
+	machine->network = new_network(machine, error);
 	if (!machine->network)
 		return false;
 	machine_config_parse_mac(config->mac, options.mac);

@@ -5,33 +5,9 @@
 
 #include "../../vmm/net/nat.h"
 #include "../free_port.h"
-#include "fake_machine.h"
+#include "network_guest.h"
 
-#define PATIENCE (20 * G_USEC_PER_SEC)
 #define BROADCAST "\xFF\xFF\xFF\xFF\xFF\xFF"
-
-static const uint8_t mac[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 };
-static const uint8_t guest_address[4] = { 10, 0, 2, 15 }, router[4] = { 10, 0, 2, 2 };
-
-struct fixture {
-	struct fake_machine *machine;
-	struct network *network;
-	GAsyncQueue *received; /* GBytes */
-	char *folder;
-};
-
-static bool receive(void *adapter, const uint8_t *frame, size_t length)
-{
-	g_async_queue_push(((struct fixture *)adapter)->received, g_bytes_new(frame, length));
-	return true;
-}
-
-static void writable(void *adapter)
-{
-	(void)adapter;
-}
-
-static const struct network_adapter_ops adapter_ops = { receive, writable };
 
 static void open_nat(struct fixture *f, const struct nat_options *options)
 {
@@ -64,84 +40,6 @@ static void tear_down(struct fixture *f, gconstpointer data)
 	g_free(f->folder);
 }
 
-static void put16(uint8_t *p, unsigned value)
-{
-	p[0] = (uint8_t)(value >> 8);
-	p[1] = (uint8_t)value;
-}
-
-static unsigned get16(const uint8_t *p)
-{
-	return (unsigned)(p[0] << 8 | p[1]);
-}
-
-static void send(struct fixture *f, const uint8_t *frame, size_t length, const struct network_offload *offload)
-{
-	uint8_t *place;
-
-	g_mutex_lock(&f->machine->vm.lock);
-	while (!(place = network_frame(f->network))) {
-		g_mutex_unlock(&f->machine->vm.lock);
-		g_thread_yield();
-		g_mutex_lock(&f->machine->vm.lock);
-	}
-	memcpy(place, frame, length);
-	network_send(f->network, length, offload);
-	g_mutex_unlock(&f->machine->vm.lock);
-}
-
-typedef bool (*matches)(const uint8_t *frame, size_t length, const void *what);
-
-/* The next frame that is meant; others are none of our business. */
-static GBytes *wait_for(struct fixture *f, matches match, const void *what)
-{
-	gint64 end = g_get_monotonic_time() + PATIENCE;
-
-	for (;;) {
-		GBytes *bytes = g_async_queue_timeout_pop(f->received, (guint64)MAX(end - g_get_monotonic_time(), 1));
-		gsize length;
-		const uint8_t *frame;
-
-		g_assert_nonnull(bytes);
-		frame = g_bytes_get_data(bytes, &length);
-		if (match(frame, length, what))
-			return bytes;
-		g_bytes_unref(bytes);
-	}
-}
-
-/* Ethernet and IPv4 headers; the transport's checksum is left to the network. */
-static size_t ip_frame(uint8_t *frame, const uint8_t *destination, unsigned protocol, const uint8_t *payload,
-		       size_t length, struct network_offload *offload)
-{
-	uint8_t *ip = frame + 14;
-	unsigned sum = 0;
-
-	memcpy(frame, "\x52\x55\x0A\x00\x02\x02", 6);
-	memcpy(frame + 6, mac, 6);
-	put16(frame + 12, 0x0800);
-	memset(ip, 0, 20);
-	ip[0] = 0x45;
-	put16(ip + 2, (unsigned)(20 + length));
-	ip[8] = 64;
-	ip[9] = (uint8_t)protocol;
-	memcpy(ip + 12, destination == NULL ? (const uint8_t *)"\0\0\0\0" : guest_address, 4);
-	memcpy(ip + 16, destination ? destination : (const uint8_t *)"\xFF\xFF\xFF\xFF", 4);
-	for (unsigned i = 0; i < 20; i += 2)
-		sum += get16(ip + i);
-	sum = (sum & 0xFFFF) + (sum >> 16);
-	put16(ip + 10, ~((sum & 0xFFFF) + (sum >> 16)));
-	memcpy(ip + 20, payload, length);
-	sum = protocol + (unsigned)length;
-	for (unsigned i = 12; i < 20; i += 2)
-		sum += get16(ip + i);
-	sum = (sum & 0xFFFF) + (sum >> 16);
-	*offload = (struct network_offload){ .checksum = true, .checksum_start = 34,
-					     .checksum_offset = protocol == 6 ? 16 : 6 };
-	put16(ip + 20 + offload->checksum_offset, (sum & 0xFFFF) + (sum >> 16));
-	return 34 + length;
-}
-
 static bool is_dhcp_offer(const uint8_t *frame, size_t length, const void *what)
 {
 	(void)what;
@@ -162,7 +60,7 @@ static GBytes *discover(struct fixture *f)
 	memcpy(dhcp + 28, mac, 6);
 	memcpy(dhcp + 236, "\x63\x82\x53\x63\x35\x01\x01\xFF", 8);
 	length = ip_frame(frame, NULL, 17, payload, sizeof payload, &offload);
-	send(f, frame, length, &offload);
+	send_frame(f, frame, length, &offload);
 	return wait_for(f, is_dhcp_offer, NULL);
 }
 
@@ -174,37 +72,6 @@ static void test_dhcp(struct fixture *f, gconstpointer data)
 	(void)data;
 	g_assert_cmpmem(dhcp + 4, 4, "\x12\x34\x56\x78", 4);
 	g_assert_cmpmem(dhcp + 16, 4, guest_address, 4);
-}
-
-static bool is_tcp_to(const uint8_t *frame, size_t length, const void *port)
-{
-	return length >= 54 && get16(frame + 12) == 0x0800 && frame[23] == 6 && get16(frame + 36) == *(const unsigned *)port;
-}
-
-static size_t tcp_segment(uint8_t *frame, const uint8_t *destination, unsigned from, unsigned to, uint32_t sequence,
-			  uint32_t acknowledged, unsigned flags, const char *text, struct network_offload *offload)
-{
-	size_t length = 20 + strlen(text);
-	g_autofree uint8_t *tcp = g_malloc0(length);
-
-	put16(tcp, from);
-	put16(tcp + 2, to);
-	put16(tcp + 4, sequence >> 16);
-	put16(tcp + 6, sequence & 0xFFFF);
-	put16(tcp + 8, acknowledged >> 16);
-	put16(tcp + 10, acknowledged & 0xFFFF);
-	tcp[12] = 0x50;
-	tcp[13] = (uint8_t)flags;
-	put16(tcp + 14, 0xFFFF);
-	memcpy(tcp + 20, text, length - 20);
-	return ip_frame(frame, destination, 6, tcp, length, offload);
-}
-
-enum { FIN = 1, SYN = 2, RST = 4, ACK = 16 };
-
-static uint32_t sequence_of(const uint8_t *frame)
-{
-	return get16(frame + 38) << 16 | get16(frame + 40);
 }
 
 /* A connection to a server of the host, which the guest knows as 10.0.2.2; a text there and one back. */
@@ -223,12 +90,12 @@ static void connect_out(struct fixture *f)
 	size_t length;
 
 	length = tcp_segment(frame, router, own_port, port, 1000, 0, SYN, "", &offload);
-	send(f, frame, length, &offload);
+	send_frame(f, frame, length, &offload);
 	answer = wait_for(f, is_tcp_to, &own_port);
 	g_assert_cmphex(((const uint8_t *)g_bytes_get_data(answer, NULL))[47] & (SYN | ACK | RST), ==, SYN | ACK);
 	sequence = sequence_of(g_bytes_get_data(answer, NULL)) + 1;
 	length = tcp_segment(frame, router, own_port, port, 1001, sequence, ACK, "hello", &offload);
-	send(f, frame, length, &offload);
+	send_frame(f, frame, length, &offload);
 	connection = g_socket_listener_accept(listener, NULL, NULL, &error);
 	g_assert_no_error(error);
 	g_input_stream_read_all(g_io_stream_get_input_stream(G_IO_STREAM(connection)), buffer, 5, NULL, NULL, &error);
@@ -264,7 +131,7 @@ static void test_isolated(struct fixture *f, gconstpointer data)
 	(void)data;
 	g_bytes_unref(discover(f));
 	length = tcp_segment(frame, (const uint8_t *)"\x7F\0\0\x01", 40000, 80, 1000, 0, SYN, "", &offload);
-	send(f, frame, length, &offload);
+	send_frame(f, frame, length, &offload);
 	g_bytes_unref(discover(f));
 	while ((next = g_async_queue_try_pop(f->received))) {
 		g_assert_false(is_tcp_to(g_bytes_get_data(next, NULL), g_bytes_get_size(next), &(unsigned){ 40000 }));
@@ -432,7 +299,7 @@ static void test_nonsense(struct fixture *f, gconstpointer data)
 		memcpy(frame, BROADCAST, 6);
 		put16(frame + 12, i % 4 == 0 ? 0x0806 : i % 4 == 1 ? 0x86DD : 0x0800);
 		frame[14] = i % 2 ? 0x45 : frame[14];
-		send(f, frame, length, &offload);
+		send_frame(f, frame, length, &offload);
 		while (i % 16 == 0 && g_async_queue_length(f->received) > 0)
 			g_bytes_unref(g_async_queue_pop(f->received));
 	}

@@ -28,6 +28,7 @@ void machine_config_free(struct machine_config *config)
 	g_free(config->capture);
 	g_free(config->tftp);
 	g_free(config->boot_file);
+	g_free(config->interface);
 	g_free(config->usb_devices);
 	g_free(config->kernel);
 	g_free(config->initrd);

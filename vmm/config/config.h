@@ -8,7 +8,8 @@
  *	[display]   vram=1..256, a power of two  width=640..4095  height=480..4095
  *	[serial]    mode=none|log|pty|socket
  *	[sound]     device=hda|none  backend=pulse|null  microphone=false|true
- *	[network]   device=e1000e|e1000|none  mode=nat|isolated  mac  link=true|false  forward=LIST  capture  tftp  boot-file
+ *	[network]   device=e1000e|e1000|none  mode=nat|isolated|tap|bridge  interface  mac  link=true|false
+ *	            forward=LIST  capture  tftp  boot-file
  *	[diskN]     path  format=auto|raw|qcow2  read-only=false|true  cache=writeback|none
  *	            errors=pause|report  ssd=true|false  serial  bus=ahci|nvme
  *	[cdN]       path (without: an empty drive)  cache  serial
@@ -86,6 +87,13 @@ enum config_network {
 	CONFIG_NETWORK_NONE,
 };
 
+enum config_network_mode {
+	CONFIG_NETWORK_NAT,
+	CONFIG_NETWORK_ISOLATED, /* nothing but what is forwarded to it */
+	CONFIG_NETWORK_TAP,
+	CONFIG_NETWORK_BRIDGE,
+};
+
 enum config_usb {
 	CONFIG_USB_XHCI,
 	CONFIG_USB_NONE,
@@ -125,7 +133,8 @@ struct machine_config {
 	enum config_sound_backend sound_backend;
 	bool microphone; /* the guest may hear what the host records */
 	enum config_network network;
-	bool network_isolated; /* nothing but what is forwarded to it */
+	enum config_network_mode network_mode;
+	char *interface; /* of the host: the tap device or the bridge; or NULL */
 	char *mac;      /* never NULL: where the file has none, made from the UUID */
 	bool link;      /* the cable is plugged in */
 	char *forwards; /* as nat_forward_parse() takes them, with semicolons between, or NULL */

@@ -13,7 +13,7 @@ static const char *const serial_modes[] = { "none", "log", "pty", "socket", NULL
 static const char *const sound_devices[] = { "hda", "none", NULL };
 static const char *const sound_backends[] = { "pulse", "null", NULL };
 static const char *const network_devices[] = { "e1000e", "e1000", "none", NULL };
-static const char *const network_modes[] = { "nat", "isolated", NULL };
+static const char *const network_modes[] = { "nat", "isolated", "tap", "bridge", NULL };
 static const char *const usb_controllers[] = { "xhci", "none", NULL };
 
 #define FIELD(field) G_STRUCT_OFFSET(struct machine_config, field)
@@ -39,7 +39,8 @@ const struct key config_machine_keys[] = {
 	{ "sound", "backend", KEY_CHOICE, FIELD(sound_backend), .names = sound_backends },
 	{ "sound", "microphone", KEY_BOOL, FIELD(microphone), .names = false_true },
 	{ "network", "device", KEY_CHOICE, FIELD(network), .names = network_devices },
-	{ "network", "mode", KEY_BOOL, FIELD(network_isolated), .names = network_modes },
+	{ "network", "mode", KEY_CHOICE, FIELD(network_mode), .names = network_modes },
+	{ "network", "interface", KEY_STRING, FIELD(interface) },
 	{ "network", "mac", KEY_MAC, FIELD(mac) },
 	{ "network", "link", KEY_BOOL, FIELD(link), .names = false_true },
 	{ "network", "forward", KEY_STRING, FIELD(forwards) },
