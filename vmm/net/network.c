@@ -291,6 +291,8 @@ static void wait_and_dispatch(struct network *network, GArray *descriptors)
 	g_mutex_unlock(&network->ring_lock);
 	if (g_array_index(descriptors, struct pollfd, descriptors->len - 1).revents)
 		eventfd_read(network->event_fd, &count);
+	/* First, so that what the guest sent is answered by what is read now. */
+	transmit_all(network);
 	if (!blocked)
 		network->ops->dispatch(network->outside, (struct pollfd *)descriptors->data);
 }
@@ -398,9 +400,20 @@ void network_free(struct network *network)
 
 uint16_t network_checksum(const uint8_t *data, size_t length)
 {
-	uint64_t sum = 0;
+	uint64_t sum = 0, upper = 0;
 	size_t i = 0;
 
+	/* Most of it by words of 64 bits, whose halves are added up on their own, so that no carry is lost. */
+	for (; i + 32 <= length; i += 32) {
+		uint64_t words[4];
+
+		memcpy(words, data + i, sizeof words);
+		for (unsigned n = 0; n < 4; n++) {
+			sum += words[n] & 0xFFFFFFFF;
+			upper += words[n] >> 32;
+		}
+	}
+	sum += upper;
 	for (; i + 4 <= length; i += 4) {
 		uint32_t word;
 
