@@ -11,6 +11,7 @@
 #include "import.h"
 #include "machine_store.h"
 #include "media.h"
+#include "packaged.h"
 
 #define DEFAULT_DISK ((guint64)32 << 30)
 
@@ -20,9 +21,10 @@ struct create {
 	char *iso, *disk, *system;
 	gint64 memory;
 	int cpus;
-	gboolean start, headless;
+	gboolean start, headless, packaged;
 	OrielSystems *systems;
 	OrielMedia *media;
+	OrielPackaged *installer;
 };
 
 static void warn(const char *text)
@@ -49,6 +51,20 @@ static gboolean recognise(struct create *create, const char *path, GError **erro
 	}
 	warn(info->problem);
 	return TRUE;
+}
+
+static gboolean find_packaged(struct create *create, GError **error)
+{
+	create->installer = oriel_packaged_find("/");
+	if (!create->installer)
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+			    "Only Debian packages its installer. Download an ISO file, and give it with --iso");
+	else if (create->installer->command)
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+			    "The installer is a package that is not installed yet: %s", create->installer->command);
+	else if (!create->system && oriel_systems_find(create->systems, create->installer->system))
+		create->system = g_strdup(create->installer->system);
+	return create->installer && !create->installer->command;
 }
 
 /* The system that defaults are for; NULL: no idea */
@@ -102,14 +118,22 @@ static gboolean make(struct create *create, const char *name, char **id, GError 
 	g_autofree char *path = create->iso ? g_canonicalize_filename(create->iso, NULL) : NULL;
 	g_autofree char *suggested = NULL;
 
-	if ((path && !recognise(create, path, error)) || !fill_in(create, &description, error))
+	if ((path && !recognise(create, path, error)) || (create->packaged && !find_packaged(create, error)) ||
+	    !fill_in(create, &description, error))
 		return FALSE;
 	if (!name && create->media)
 		suggested = oriel_media_suggest_name(create->media);
+	else if (!name && create->system)
+		suggested = oriel_system_suggest_name(oriel_systems_find(create->systems, create->system));
 	*id = name ? g_strdup(name) : oriel_store_free_id(suggested ? suggested : "machine");
 	description.id = *id;
 	description.name = *id;
 	description.iso = path;
+	if (create->installer) {
+		description.iso = create->installer->disc;
+		description.tftp = create->installer->folder;
+		description.boot_file = create->installer->boot_file;
+	}
 	if (!oriel_store_create(&description, error))
 		return FALSE;
 	if (!name)
@@ -123,6 +147,8 @@ int oriel_command_create(const struct oriel_command *command, int argc, char **a
 	g_autofree char *id = NULL;
 	const GOptionEntry entries[] = {
 		{ "iso", 0, 0, G_OPTION_ARG_FILENAME, &create.iso, "Disc image in the CD drive", "FILE" },
+		{ "packaged", 0, 0, G_OPTION_ARG_NONE, &create.packaged,
+		  "With Debian's installer from this computer's packages", NULL },
 		{ "system", 0, 0, G_OPTION_ARG_STRING, &create.system,
 		  "What will be installed, instead of what the disc has (see \"oriel systems\")", "ID" },
 		{ "disk", 0, 0, G_OPTION_ARG_STRING, &create.disk,
@@ -141,7 +167,11 @@ int oriel_command_create(const struct oriel_command *command, int argc, char **a
 
 	if (!oriel_command_parse(command, entries, 0, 1, &argc, &argv, &status))
 		return status;
-	if (argc < 2 && !create.iso) {
+	if (create.packaged && create.iso) {
+		fprintf(stderr, "%s: the installer is either --packaged or an --iso\n", g_get_prgname());
+		return ORIEL_USAGE;
+	}
+	if (argc < 2 && !create.iso && !create.packaged) {
 		fprintf(stderr, "%s: the machine needs a name, or a disc image to be named after\n", g_get_prgname());
 		return ORIEL_USAGE;
 	}
@@ -153,6 +183,7 @@ int oriel_command_create(const struct oriel_command *command, int argc, char **a
 	made = make(&create, argc > 1 ? argv[1] : NULL, &id, &error);
 	status = made ? ORIEL_SUCCESS : oriel_command_fail(error);
 	g_clear_object(&create.media);
+	oriel_packaged_free(create.installer);
 	g_object_unref(create.systems);
 	g_free(create.iso);
 	g_free(create.disk);

@@ -38,9 +38,25 @@ static void free_problem(gpointer data)
 	g_free(problem);
 }
 
+GPtrArray *oriel_problems_new(void)
+{
+	return g_ptr_array_new_with_free_func(free_problem);
+}
+
+void oriel_problems_add(GPtrArray *problems, OrielProblemKind kind, char *message, const char *advice, char *command)
+{
+	struct oriel_problem *problem = g_new0(struct oriel_problem, 1);
+
+	problem->kind = kind;
+	problem->message = message;
+	problem->advice = g_strdup(advice);
+	problem->command = command;
+	g_ptr_array_add(problems, problem);
+}
+
 static void oriel_host_init(OrielHost *self)
 {
-	self->problems = g_ptr_array_new_with_free_func(free_problem);
+	self->problems = oriel_problems_new();
 }
 
 char *oriel_host_read(const struct oriel_host_place *place, const char *path)

@@ -19,6 +19,7 @@ typedef enum {
 	ORIEL_PROBLEM_BUSY,           /* another hypervisor has the processor */
 	ORIEL_PROBLEM_KVM_FAILED,     /* anything else that /dev/kvm says */
 	ORIEL_PROBLEM_NO_FIRMWARE,    /* its package is missing */
+	ORIEL_PROBLEM_NO_INSTALLER,   /* the distribution's packages of one are missing: no problem of the host's */
 } OrielProblemKind;
 
 struct oriel_problem {
@@ -27,6 +28,11 @@ struct oriel_problem {
 	char *advice;   /* what to do about it; NULL if the command says it all */
 	char *command;  /* a shell command that mends it, to be shown, copied, or run with root's rights; NULL */
 };
+
+/* Of struct oriel_problem. Free with g_ptr_array_unref(). */
+GPtrArray *oriel_problems_new(void);
+/* Takes message and command. */
+void oriel_problems_add(GPtrArray *problems, OrielProblemKind kind, char *message, const char *advice, char *command);
 
 struct oriel_host_info {
 	guint cpus;

@@ -10,13 +10,17 @@ enum { RESPONSE_COPY = 1, RESPONSE_RUN, RESPONSE_CHECK };
 
 struct _OrielHostBar {
 	GtkBox parent_instance;
-	OrielHost *(*look)(void);
+	GPtrArray *(*look)(void);
 	char *shown; /* messages of the problems */
 	GCancellable *cancellable; /* of the command that runs */
 	gboolean running;
 };
 
 G_DEFINE_FINAL_TYPE(OrielHostBar, oriel_host_bar, GTK_TYPE_BOX)
+
+enum { SIGNAL_MENDED, SIGNALS };
+
+static guint signals[SIGNALS];
 
 char *oriel_host_bar_privileged(const char *command)
 {
@@ -93,8 +97,8 @@ static void add_problem(OrielHostBar *self, const struct oriel_problem *problem)
 /* False: it is as it was. Bars that say the same stay: somebody may be about to press a button of theirs. */
 static gboolean check(OrielHostBar *self)
 {
-	g_autoptr(OrielHost) host = self->look();
-	const GPtrArray *problems = oriel_host_get_info(host)->problems;
+	g_autoptr(GPtrArray) problems = self->look();
+	gboolean mended = *self->shown && !problems->len;
 	GString *messages = g_string_new(NULL);
 
 	for (guint i = 0; i < problems->len; i++)
@@ -108,6 +112,8 @@ static gboolean check(OrielHostBar *self)
 	gtk_container_foreach(GTK_CONTAINER(self), destroy_child, NULL);
 	for (guint i = 0; i < problems->len; i++)
 		add_problem(self, problems->pdata[i]);
+	if (mended)
+		g_signal_emit(self, signals[SIGNAL_MENDED], 0);
 	return TRUE;
 }
 
@@ -174,7 +180,7 @@ void oriel_host_bar_check(OrielHostBar *self)
 		check(self);
 }
 
-void oriel_host_bar_set_look(OrielHostBar *self, OrielHost *(*look)(void))
+void oriel_host_bar_set_look(OrielHostBar *self, GPtrArray *(*look)(void))
 {
 	self->look = look;
 }
@@ -215,11 +221,20 @@ static void oriel_host_bar_class_init(OrielHostBarClass *class)
 	G_OBJECT_CLASS(class)->dispose = oriel_host_bar_dispose;
 	G_OBJECT_CLASS(class)->finalize = oriel_host_bar_finalize;
 	GTK_WIDGET_CLASS(class)->realize = oriel_host_bar_realize;
+	signals[SIGNAL_MENDED] = g_signal_new("mended", G_TYPE_FROM_CLASS(class), G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+					      G_TYPE_NONE, 0);
+}
+
+static GPtrArray *look_at_host(void)
+{
+	g_autoptr(OrielHost) host = oriel_host_new();
+
+	return g_ptr_array_ref((GPtrArray *)oriel_host_get_info(host)->problems);
 }
 
 static void oriel_host_bar_init(OrielHostBar *self)
 {
 	self->cancellable = g_cancellable_new();
-	self->look = oriel_host_new;
+	self->look = look_at_host;
 	self->shown = g_strdup("");
 }

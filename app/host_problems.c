@@ -24,17 +24,6 @@ int oriel_host_try_kvm(const char *device)
 	return code;
 }
 
-static void add(GPtrArray *problems, OrielProblemKind kind, char *message, const char *advice, char *command)
-{
-	struct oriel_problem *problem = g_new0(struct oriel_problem, 1);
-
-	problem->kind = kind;
-	problem->message = message;
-	problem->advice = g_strdup(advice);
-	problem->command = command;
-	g_ptr_array_add(problems, problem);
-}
-
 static gboolean has(const struct oriel_host_place *place, const char *path)
 {
 	g_autofree char *file = g_build_filename(place->root, path, NULL);
@@ -64,24 +53,24 @@ static void explain_missing(const struct oriel_host_place *place, GPtrArray *pro
 	gboolean loaded = has(place, module_folder);
 
 	if (loaded) {
-		add(problems, ORIEL_PROBLEM_NO_DEVICE,
+		oriel_problems_add(problems, ORIEL_PROBLEM_NO_DEVICE,
 		    g_strdup(_("The kernel's virtualization (KVM) is loaded, but its device /dev/kvm is not here.")),
 		    _("If Oriel runs in a container, give the container the device /dev/kvm."), NULL);
 	} else if (!vmx && !svm && cpu_has(cpuinfo, "flags", "hypervisor")) {
-		add(problems, ORIEL_PROBLEM_NO_KVM_CPU,
+		oriel_problems_add(problems, ORIEL_PROBLEM_NO_KVM_CPU,
 		    g_strdup(_("This computer is a virtual machine itself, and may not run machines of its own.")),
 		    _("Switch on nested virtualization where this machine is configured."), NULL);
 	} else if ((!vmx && !svm && (intel || amd)) || ((vmx || svm) && has(place, "sys/module/kvm"))) {
-		add(problems, ORIEL_PROBLEM_FIRMWARE_OFF,
+		oriel_problems_add(problems, ORIEL_PROBLEM_FIRMWARE_OFF,
 		    g_strdup_printf(_("The processor's virtualization (%s) is switched off in the computer's firmware."),
 				    amd || svm ? "AMD-V, SVM" : "Intel VT-x"),
 		    _("Restart the computer, enter its setup (often with F2, F10 or Del), and switch on "
 		      "\"Virtualization Technology\" or \"SVM Mode\". Then switch the computer off once."), NULL);
 	} else if (vmx || svm) {
-		add(problems, ORIEL_PROBLEM_NO_MODULE, g_strdup(_("The kernel's virtualization (KVM) is not loaded.")), NULL,
+		oriel_problems_add(problems, ORIEL_PROBLEM_NO_MODULE, g_strdup(_("The kernel's virtualization (KVM) is not loaded.")), NULL,
 		    g_strdup_printf("sudo modprobe %s", module));
 	} else {
-		add(problems, ORIEL_PROBLEM_NO_KVM_CPU,
+		oriel_problems_add(problems, ORIEL_PROBLEM_NO_KVM_CPU,
 		    g_strdup(_("This computer's processor cannot run virtual machines: it has neither Intel VT-x nor "
 			       "AMD-V.")), NULL, NULL);
 	}
@@ -116,19 +105,19 @@ static void explain_permission(const struct oriel_host_place *place, GPtrArray *
 	if (!group || (status.st_mode & 0060) != 0060 || strcmp(group[0], "root") == 0) {
 		g_auto(GStrv) kvm = find_group(place, "kvm", 0);
 
-		add(problems, ORIEL_PROBLEM_NO_PERMISSION,
+		oriel_problems_add(problems, ORIEL_PROBLEM_NO_PERMISSION,
 		    g_strdup(_("Nobody but root may use the kernel's virtualization, /dev/kvm.")), NULL,
 		    g_strdup(kvm ? "sudo chgrp kvm /dev/kvm && sudo chmod 660 /dev/kvm" : "sudo chmod 666 /dev/kvm"));
 		return;
 	}
 	members = g_strsplit(group[3], ",", -1);
 	if (g_strv_contains((const char *const *)members, place->user))
-		add(problems, ORIEL_PROBLEM_NOT_LOGGED_IN,
+		oriel_problems_add(problems, ORIEL_PROBLEM_NOT_LOGGED_IN,
 		    g_strdup_printf(_("You are in the group %s, which may use the kernel's virtualization, but were not "
 				      "when you logged in."), group[0]),
 		    _("Log out and in again, or restart the computer."), NULL);
 	else
-		add(problems, ORIEL_PROBLEM_NO_PERMISSION,
+		oriel_problems_add(problems, ORIEL_PROBLEM_NO_PERMISSION,
 		    g_strdup_printf(_("You may not use the kernel's virtualization, /dev/kvm: you are not in the group %s."),
 				    group[0]),
 		    _("Then log out and in again."), g_strdup_printf("sudo usermod -aG %s %s", group[0], place->user));
@@ -146,12 +135,12 @@ static void explain_busy(const struct oriel_host_place *place, GPtrArray *proble
 	for (guint i = 0; i < G_N_ELEMENTS(others); i++) {
 		if (!has(place, others[i].module))
 			continue;
-		add(problems, ORIEL_PROBLEM_BUSY,
+		oriel_problems_add(problems, ORIEL_PROBLEM_BUSY,
 		    g_strdup_printf(_("%s is using the processor's virtualization, which only one program can have."),
 				    others[i].name), _("Switch off its machines first."), g_strdup(others[i].command));
 		return;
 	}
-	add(problems, ORIEL_PROBLEM_BUSY,
+	oriel_problems_add(problems, ORIEL_PROBLEM_BUSY,
 	    g_strdup(_("Another virtualization program is using the processor, which only one can have.")),
 	    _("Close that program, and try again."), NULL);
 }
@@ -168,7 +157,7 @@ static void find_kvm_problem(const struct oriel_host_place *place, GPtrArray *pr
 	else if (code == EBUSY)
 		explain_busy(place, problems);
 	else if (code)
-		add(problems, ORIEL_PROBLEM_KVM_FAILED,
+		oriel_problems_add(problems, ORIEL_PROBLEM_KVM_FAILED,
 		    g_strdup_printf(_("The kernel's virtualization, /dev/kvm, does not work: %s."), g_strerror(code)), NULL,
 		    NULL);
 }
@@ -182,7 +171,7 @@ void oriel_host_find_problems(const struct oriel_host_place *place, GPtrArray *p
 	for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
 		if (has(place, files[i]))
 			continue;
-		add(problems, ORIEL_PROBLEM_NO_FIRMWARE,
+		oriel_problems_add(problems, ORIEL_PROBLEM_NO_FIRMWARE,
 		    g_strdup(_("The firmware that machines start with is not installed: the package seabios is missing.")),
 		    debian ? NULL : _("Install it with this system's package manager."),
 		    debian ? g_strdup("sudo apt install seabios") : NULL);

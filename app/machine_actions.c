@@ -6,6 +6,7 @@
 #include "machine_dialogs.h"
 #include "new_machine.h"
 #include "settings.h"
+#include "wizard.h"
 
 /* Errors of calls and starts go where the user looks. */
 
@@ -310,11 +311,19 @@ static void test_disc(GSimpleAction *action, GVariant *parameter, gpointer windo
 	oriel_new_machine_test_disc(window);
 }
 
+static void packaged_installer(GSimpleAction *action, GVariant *parameter, gpointer window)
+{
+	(void)action;
+	(void)parameter;
+	oriel_wizard_show_packaged(window);
+}
+
 void oriel_machine_actions_add(OrielWindow *window)
 {
 	static const GActionEntry others[] = {
 		{ .name = "new", .activate = new_machine },
 		{ .name = "test-disc", .activate = test_disc },
+		{ .name = "packaged-installer", .activate = packaged_installer },
 	};
 
 	g_action_map_add_action_entries(G_ACTION_MAP(window), others, G_N_ELEMENTS(others), window);

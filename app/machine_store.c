@@ -135,6 +135,8 @@ static gboolean create_configuration(const char *folder, const char *id,
 		config->memory = description->memory;
 	if (description->cpus)
 		config->cpus = description->cpus;
+	config->tftp = g_strdup(description->tftp);
+	config->boot_file = g_strdup(description->boot_file);
 	if (description->cd_first)
 		config->boot = CONFIG_BOOT_CD_FIRST;
 	if (description->disk_size) {

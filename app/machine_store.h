@@ -37,6 +37,7 @@ struct oriel_machine_description {
 	const char *const *disks; /* instead: images to be moved there (at most 5, NULL at the end), or NULL */
 	guint64 memory;        /* bytes; 0: the default */
 	guint cpus;            /* 0: the default */
+	const char *tftp, *boot_file; /* what the machine can start from its network, absolute; or NULL */
 	gboolean cd_first;     /* boot from the CD drive before the disk */
 };
 

@@ -10,6 +10,7 @@
 #include "machine_watch.h"
 #include "new_machine.h"
 #include "notices.h"
+#include "packaged.h"
 #include "window_memory.h"
 
 struct _OrielWindow {
@@ -17,7 +18,7 @@ struct _OrielWindow {
 	OrielMachineList *machines;
 	GtkMenuButton *menu_button, *machine_menu_button;
 	GMenuModel *machine_menu;
-	GtkWidget *search_button, *view_button;
+	GtkWidget *search_button, *view_button, *packaged_button;
 	GtkImage *view_image;
 	GtkSearchBar *search_bar;
 	GtkEntry *search_entry;
@@ -444,6 +445,7 @@ static void bind_children(GtkWidgetClass *widget)
 	gtk_widget_class_bind_template_child(widget, OrielWindow, machine_menu);
 	gtk_widget_class_bind_template_child(widget, OrielWindow, search_button);
 	gtk_widget_class_bind_template_child(widget, OrielWindow, view_button);
+	gtk_widget_class_bind_template_child(widget, OrielWindow, packaged_button);
 	gtk_widget_class_bind_template_child(widget, OrielWindow, view_image);
 	gtk_widget_class_bind_template_child(widget, OrielWindow, search_bar);
 	gtk_widget_class_bind_template_child(widget, OrielWindow, search_entry);
@@ -482,11 +484,14 @@ static void oriel_window_class_init(OrielWindowClass *class)
 
 static void oriel_window_init(OrielWindow *self)
 {
+	g_autoptr(OrielPackaged) packaged = oriel_packaged_find("/");
+
 	g_type_ensure(ORIEL_TYPE_NOTICES);
 	g_type_ensure(ORIEL_TYPE_HOST_BAR);
 	g_action_map_add_action_entries(G_ACTION_MAP(self), actions, G_N_ELEMENTS(actions), self);
 	oriel_machine_actions_add(self);
 	gtk_widget_init_template(GTK_WIDGET(self));
+	gtk_widget_set_visible(self->packaged_button, packaged != NULL);
 	gtk_search_bar_connect_entry(self->search_bar, self->search_entry);
 	g_object_bind_property(self->search_bar, "search-mode-enabled", self->search_button, "active",
 			       G_BINDING_SYNC_CREATE | G_BINDING_BIDIRECTIONAL);

@@ -3,11 +3,13 @@
 #include <glib/gi18n.h>
 
 #include "file_choice.h"
+#include "host_bar.h"
 #include "import.h"
 #include "machine_actions.h"
 #include "machine_store.h"
 #include "media.h"
 #include "new_machine.h"
+#include "packaged.h"
 #include "places.h"
 #include "wizard_machine.h"
 
@@ -21,6 +23,8 @@ struct _OrielWizard {
 	OrielSystems *systems;
 	OrielMedia *media;     /* what is to be put into the drive, or NULL */
 	OrielImport *import;   /* what is to be imported, or NULL */
+	OrielPackaged *packaged; /* what is to be started from, or NULL */
+	GtkWidget *lacking;    /* shows the packages that it needs, or NULL */
 	GCancellable *cancellable; /* of what goes on, or NULL */
 	GtkStack *pages;
 	GtkInfoBar *bar;
@@ -90,11 +94,16 @@ static gboolean finish_work(OrielWizard *self, const GError *error, const char *
 	return FALSE;
 }
 
-static void set_sources(OrielWizard *self, OrielMedia *media, OrielImport *import)
+/* packaged is taken. */
+static void set_sources(OrielWizard *self, OrielMedia *media, OrielImport *import, OrielPackaged *packaged)
 {
 	g_set_object(&self->media, media);
 	g_set_object(&self->import, import);
-	if (import)
+	oriel_packaged_free(self->packaged);
+	self->packaged = packaged;
+	if (packaged)
+		oriel_wizard_machine_set_system(self->machine, packaged->system);
+	else if (import)
 		oriel_wizard_machine_set_import(self->machine, import);
 	else
 		oriel_wizard_machine_set_media(self->machine, media);
@@ -111,7 +120,7 @@ static void import_opened(GObject *source, GAsyncResult *result, gpointer data)
 
 	(void)source;
 	if (finish_work(self, error, PAGE_SOURCE))
-		set_sources(self, NULL, import);
+		set_sources(self, NULL, import, NULL);
 }
 
 static void recognised(GObject *source, GAsyncResult *result, gpointer data)
@@ -125,7 +134,7 @@ static void recognised(GObject *source, GAsyncResult *result, gpointer data)
 		return;
 	switch (info->kind) {
 	case ORIEL_MEDIA_DISC:
-		set_sources(self, media, NULL);
+		set_sources(self, media, NULL, NULL);
 		break;
 	case ORIEL_MEDIA_DISK:
 		oriel_import_open_async(info->path, begin_work(self, _("Looking at the disk image…")), import_opened,
@@ -174,19 +183,50 @@ static void take_test_disc(OrielWizard *self)
 	oriel_new_machine_test_disc(window);
 }
 
+static void take_packaged(OrielWizard *self);
+
+/* The bar says which packages are missing, and installs them if the user wants. */
+static void show_lacking(OrielWizard *self)
+{
+	GtkContainer *content = GTK_CONTAINER(gtk_dialog_get_content_area(GTK_DIALOG(self)));
+
+	if (self->lacking)
+		return;
+	self->lacking = g_object_new(ORIEL_TYPE_HOST_BAR, "orientation", GTK_ORIENTATION_VERTICAL, "visible", TRUE, NULL);
+	oriel_host_bar_set_look(ORIEL_HOST_BAR(self->lacking), oriel_packaged_find_problems);
+	g_signal_connect_object(self->lacking, "mended", G_CALLBACK(take_packaged), self, G_CONNECT_SWAPPED);
+	gtk_container_add(content, self->lacking);
+	gtk_box_reorder_child(GTK_BOX(content), self->lacking, 0);
+}
+
+static void take_packaged(OrielWizard *self)
+{
+	g_autoptr(OrielPackaged) packaged = oriel_packaged_find("/");
+
+	if (packaged && packaged->command) {
+		show_lacking(self);
+		return;
+	}
+	g_clear_pointer(&self->lacking, gtk_widget_destroy);
+	set_sources(self, NULL, NULL, g_steal_pointer(&packaged));
+}
+
 static void take_nothing(OrielWizard *self)
 {
-	set_sources(self, NULL, NULL);
+	set_sources(self, NULL, NULL, NULL);
 }
 
 static const struct source {
 	const char *icon, *title, *text;
 	void (*chosen)(OrielWizard *self);
+	gboolean packaged;
 } sources[] = {
 	{ "media-optical-symbolic", N_("An installer or live disc"),
 	  N_("An ISO file of Windows, Linux or another system"), choose_disc },
 	{ "drive-harddisk-symbolic", N_("A disk or a machine that there is"),
 	  N_("From VMware, VirtualBox, Hyper-V or QEMU: VMDK, VDI, VHD, OVA and others"), choose_disk },
+	{ "network-workgroup-symbolic", N_("Debian’s installer from this computer’s packages"),
+	  N_("Starts without a download, and fetches what it installs from the internet"), take_packaged, TRUE },
 	{ "computer-symbolic", N_("The test disc"),
 	  N_("Shows within seconds that screen, keyboard and mouse work here"), take_test_disc },
 	{ "list-add-symbolic", N_("An empty machine"), N_("With a new disk, and nothing in its drive"), take_nothing },
@@ -195,7 +235,7 @@ static const struct source {
 static void source_activated(GtkListBox *list, GtkListBoxRow *row, gpointer data)
 {
 	(void)list;
-	sources[gtk_list_box_row_get_index(row)].chosen(data);
+	((const struct source *)g_object_get_data(G_OBJECT(row), "source"))->chosen(data);
 }
 
 static GtkWidget *new_source_row(const struct source *source)
@@ -215,6 +255,7 @@ static GtkWidget *new_source_row(const struct source *source)
 	g_object_set(box, "margin", 12, NULL);
 	gtk_container_add(GTK_CONTAINER(row), box);
 	atk_object_set_name(gtk_widget_get_accessible(row), _(source->title));
+	g_object_set_data(G_OBJECT(row), "source", (gpointer)source);
 	return row;
 }
 
@@ -222,12 +263,14 @@ static GtkWidget *new_source_page(OrielWizard *self)
 {
 	GtkWidget *list = gtk_list_box_new(), *page = gtk_box_new(GTK_ORIENTATION_VERTICAL, 12);
 	GtkWidget *label = gtk_label_new(_("What shall the machine start from?"));
+	g_autoptr(OrielPackaged) packaged = oriel_packaged_find("/");
 
 	gtk_style_context_add_class(gtk_widget_get_style_context(list), "oriel-list");
 	atk_object_set_name(gtk_widget_get_accessible(list), _("What the machine starts from"));
 	gtk_list_box_set_selection_mode(GTK_LIST_BOX(list), GTK_SELECTION_NONE);
 	for (guint i = 0; i < G_N_ELEMENTS(sources); i++)
-		gtk_container_add(GTK_CONTAINER(list), new_source_row(&sources[i]));
+		if (packaged || !sources[i].packaged)
+			gtk_container_add(GTK_CONTAINER(list), new_source_row(&sources[i]));
 	g_signal_connect(list, "row-activated", G_CALLBACK(source_activated), self);
 	gtk_label_set_xalign(GTK_LABEL(label), 0);
 	gtk_container_add(GTK_CONTAINER(page), label);
@@ -282,7 +325,7 @@ static void progressed(double fraction, gpointer data)
 /* A description with memory of its own, for another thread. */
 struct creation {
 	struct oriel_machine_description description;
-	char *id, *name, *system, *iso, *disk_folder;
+	char *id, *name, *system, *iso, *disk_folder, *tftp, *boot_file;
 };
 
 static void free_creation(gpointer data)
@@ -294,6 +337,8 @@ static void free_creation(gpointer data)
 	g_free(creation->system);
 	g_free(creation->iso);
 	g_free(creation->disk_folder);
+	g_free(creation->tftp);
+	g_free(creation->boot_file);
 	g_free(creation);
 }
 
@@ -334,12 +379,19 @@ static void create_machine(OrielWizard *self)
 	creation->system = g_strdup(choice.system);
 	creation->disk_folder = g_strdup(choice.disk_folder);
 	creation->id = oriel_store_free_id(choice.name);
-	creation->iso = self->media ? g_strdup(oriel_media_get_info(self->media)->path) : NULL;
+	if (self->media)
+		creation->iso = g_strdup(oriel_media_get_info(self->media)->path);
+	if (self->packaged) {
+		creation->iso = g_strdup(self->packaged->disc);
+		creation->tftp = g_strdup(self->packaged->folder);
+		creation->boot_file = g_strdup(self->packaged->boot_file);
+	}
 	/* The disk first: as long as nothing is on it the firmware goes on to the disc, and no longer. */
 	creation->description = (struct oriel_machine_description){
 		.id = creation->id, .name = creation->name, .system = creation->system, .iso = creation->iso,
 		.disk_size = choice.disk, .nvme = choice.nvme, .disk_folder = creation->disk_folder,
 		.preallocate = choice.preallocate, .memory = choice.memory, .cpus = choice.cpus,
+		.tftp = creation->tftp, .boot_file = creation->boot_file,
 	};
 	if (self->import) {
 		oriel_import_machine_async(self->import, creation->name, &creation->description,
@@ -411,6 +463,7 @@ static void oriel_wizard_dispose(GObject *object)
 	g_clear_object(&self->systems);
 	g_clear_object(&self->media);
 	g_clear_object(&self->import);
+	g_clear_pointer(&self->packaged, oriel_packaged_free);
 	G_OBJECT_CLASS(oriel_wizard_parent_class)->dispose(object);
 }
 
@@ -459,6 +512,7 @@ OrielSystems *oriel_window_get_systems(OrielWindow *window)
 struct opening {
 	OrielWizard *wizard;
 	char *path;
+	gboolean packaged;
 };
 
 static void systems_loaded(GObject *source, GAsyncResult *result, gpointer data)
@@ -466,6 +520,7 @@ static void systems_loaded(GObject *source, GAsyncResult *result, gpointer data)
 	struct opening *opening = data;
 	g_autoptr(OrielWizard) self = opening->wizard;
 	g_autofree char *path = opening->path;
+	gboolean packaged = opening->packaged;
 	g_autoptr(GError) error = NULL;
 
 	g_free(opening);
@@ -475,9 +530,11 @@ static void systems_loaded(GObject *source, GAsyncResult *result, gpointer data)
 	show_page(self, PAGE_SOURCE);
 	if (path)
 		take_file(self, path);
+	else if (packaged)
+		take_packaged(self);
 }
 
-void oriel_wizard_show(OrielWindow *window, const char *path)
+static void show_wizard(OrielWindow *window, const char *path, gboolean packaged)
 {
 	OrielWizard *self = g_object_new(ORIEL_TYPE_WIZARD, "use-header-bar", 1, "title", _("New Machine"),
 					 "transient-for", window, "modal", TRUE, "destroy-with-parent", TRUE, NULL);
@@ -486,7 +543,17 @@ void oriel_wizard_show(OrielWindow *window, const char *path)
 	self->window = window;
 	self->systems = g_object_ref(oriel_window_get_systems(window));
 	build(self);
-	*opening = (struct opening){ g_object_ref(self), g_strdup(path) };
+	*opening = (struct opening){ g_object_ref(self), g_strdup(path), packaged };
 	oriel_systems_load_async(self->systems, begin_work(self, _("One moment…")), systems_loaded, opening);
 	gtk_window_present(GTK_WINDOW(self));
+}
+
+void oriel_wizard_show(OrielWindow *window, const char *path)
+{
+	show_wizard(window, path, FALSE);
+}
+
+void oriel_wizard_show_packaged(OrielWindow *window)
+{
+	show_wizard(window, NULL, TRUE);
 }

@@ -17,6 +17,8 @@ G_DECLARE_FINAL_TYPE(OrielWizard, oriel_wizard, ORIEL, WIZARD, GtkDialog)
  * it if the user wants that.
  */
 void oriel_wizard_show(OrielWindow *window, const char *path);
+/* For the installer that the distribution packages, if it has one: see packaged.h. */
+void oriel_wizard_show_packaged(OrielWindow *window);
 
 /* The systems that the window's dialogs share, loaded or not. */
 OrielSystems *oriel_window_get_systems(OrielWindow *window);

@@ -90,6 +90,19 @@ void oriel_wizard_machine_set_media(OrielWizardMachine *self, OrielMedia *media)
 	update(self);
 }
 
+void oriel_wizard_machine_set_system(OrielWizardMachine *self, const char *id)
+{
+	OrielSystem *system = oriel_systems_find(self->systems, id);
+	g_autofree char *name = NULL;
+
+	oriel_wizard_machine_set_media(self, NULL);
+	if (!system)
+		system = oriel_systems_get_generic(self->systems, ORIEL_FAMILY_LINUX);
+	name = oriel_system_suggest_name(system);
+	set_system(self, system);
+	gtk_entry_set_text(self->name, name);
+}
+
 void oriel_wizard_machine_set_import(OrielWizardMachine *self, OrielImport *import)
 {
 	const struct oriel_import_info *info = oriel_import_get_info(import);

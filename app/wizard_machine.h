@@ -19,6 +19,8 @@ OrielWizardMachine *oriel_wizard_machine_new(OrielSystems *systems);
 
 /* What the machine is made from: a disc (or NULL: nothing), or disks to be imported. Sets everything to its defaults. */
 void oriel_wizard_machine_set_media(OrielWizardMachine *page, OrielMedia *media);
+/* An installer of that system. */
+void oriel_wizard_machine_set_system(OrielWizardMachine *page, const char *id);
 void oriel_wizard_machine_set_import(OrielWizardMachine *page, OrielImport *import);
 
 gboolean oriel_wizard_machine_is_complete(OrielWizardMachine *page);

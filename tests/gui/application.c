@@ -521,7 +521,6 @@ void application_choose_source(struct application *application, const char *titl
 		g_usleep(STEP);
 	}
 	desktop_tap(application->desktop, XK_Return);
-	application_wait_gone(application, "list item", title);
 }
 
 void application_picture(struct application *application, const char *name)

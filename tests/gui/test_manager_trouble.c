@@ -3,6 +3,7 @@
  * it goes on when the cause is gone. What the host lacks it lacks only in a file system of the manager's own.
  */
 #include "application.h"
+#include "other_host.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,56 +21,6 @@
 #define LABEL "label"
 #define EMPTY_TITLE "Make your first machine"
 #define MIB ((guint64)1 << 20)
-
-/* The manager on another host */
-
-static bool can_unshare(void)
-{
-	int status;
-
-	if (g_spawn_command_line_sync("unshare -m true", NULL, NULL, &status, NULL) && status == 0)
-		return true;
-	g_test_skip("only root can show the program another host");
-	return false;
-}
-
-static void write_script(struct application *app, const char *name, const char *format, ...) G_GNUC_PRINTF(3, 4);
-
-static void write_script(struct application *app, const char *name, const char *format, ...)
-{
-	g_autofree char *path = g_build_filename(app->folder, name, NULL);
-	g_autofree char *text = NULL;
-	va_list arguments;
-
-	va_start(arguments, format);
-	text = g_strdup_vprintf(format, arguments);
-	va_end(arguments);
-	g_assert_true(g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0755, NULL));
-}
-
-/*
- * setup: shell commands for the application's folder, run as root in a file system of their own. launcher: what runs the
- * program. "Do It Now" asks pkexec, which is asker: shell commands that find the wanted ones in $@.
- */
-static void start_on(struct application *app, const char *setup, const char *launcher, const char *asker)
-{
-	g_autofree char *program = g_strdup(g_getenv("ORIEL_PROGRAM"));
-	g_autofree char *wrapper = g_build_filename(app->folder, "host", NULL);
-	g_autofree char *path = g_strdup_printf("%s:%s", app->folder, g_getenv("PATH"));
-
-	write_script(app, "host", "#!/bin/sh -e\ncd '%s'\n[ \"$1\" = inside ] || exec unshare -m '%s' inside\n"
-		     "%s\nexec %s '%s'\n", app->folder, wrapper, setup, launcher, program);
-	write_script(app, "pkexec", "#!/bin/sh -e\necho \"$@\" >>'%s/asked'\n%s\n", app->folder, asker);
-	g_setenv("ORIEL_PROGRAM", wrapper, TRUE);
-	application_start(app, "PATH", path, NULL);
-	g_setenv("ORIEL_PROGRAM", program, TRUE);
-}
-
-/* A file as the manager sees it, whose process the wrapper has become. */
-static char *inside(struct application *app, const char *path)
-{
-	return g_strdup_printf("/proc/%s/root%s", g_subprocess_get_identifier(app->process), path);
-}
 
 /* Into the same file, which is mounted elsewhere. */
 static void overwrite(const char *path, const char *text)
@@ -103,11 +54,11 @@ static void test_firmware(gconstpointer session)
 {
 	struct application *app;
 
-	if (!can_unshare())
+	if (!other_host_possible())
 		return;
 	app = application_new((struct session *)session);
 	/* Asked for the first time he gives a wrong password, and then the package comes back. */
-	start_on(app, "mkdir empty && mount --bind empty /usr/share/seabios", "",
+	other_host_start(app, "mkdir empty && mount --bind empty /usr/share/seabios", "",
 		 "[ -f refused ] || { touch refused; echo 'wrong password' >&2; exit 126; }\numount /usr/share/seabios");
 	application_expect(app, LABEL, "*seabios is missing*");
 	application_expect(app, LABEL, "sudo apt install seabios");
@@ -140,7 +91,7 @@ static void test_no_device(gconstpointer session)
 	struct application *app;
 	g_autofree char *cpuinfo = NULL, *kvm = NULL, *module = NULL;
 
-	if (!can_unshare())
+	if (!other_host_possible())
 		return;
 	app = application_new((struct session *)session);
 	cpuinfo = g_build_filename(app->folder, "cpuinfo", NULL);
@@ -148,7 +99,7 @@ static void test_no_device(gconstpointer session)
 	module = g_build_filename(app->folder, "modules", "kvm_intel", NULL);
 	overwrite(cpuinfo, "vendor_id\t: SomebodyElse\nflags\t\t: fpu vme\n");
 	/* modprobe would be the host's. */
-	start_on(app, OWN_DEVICES OWN_PROCESSOR, "", "[ \"$3\" = 'modprobe kvm_intel' ] && " MAKE_KVM);
+	other_host_start(app, OWN_DEVICES OWN_PROCESSOR, "", "[ \"$3\" = 'modprobe kvm_intel' ] && " MAKE_KVM);
 	application_expect(app, LABEL, "This computer's processor cannot run virtual machines*");
 	application_picture(app, "trouble-no-processor");
 	overwrite(cpuinfo, "vendor_id\t: GenuineIntel\nflags\t\t: fpu vme hypervisor\n");
@@ -190,10 +141,10 @@ static void test_permission(gconstpointer session)
 		"--bounding-set -dac_override,-dac_read_search --inh-caps -dac_override,-dac_read_search";
 	struct application *app;
 
-	if (!can_unshare())
+	if (!other_host_possible())
 		return;
 	app = application_new((struct session *)session);
-	start_on(app, setup, login, "exec \"$@\"");
+	other_host_start(app, setup, login, "exec \"$@\"");
 	application_expect(app, LABEL, "Nobody but root may use the kernel's virtualization, /dev/kvm.");
 	application_expect(app, LABEL, "sudo chgrp kvm /dev/kvm && sudo chmod 660 /dev/kvm");
 	application_picture(app, "trouble-only-root");
@@ -207,7 +158,7 @@ static void test_permission(gconstpointer session)
 	application_expect(app, LABEL, "Log out and in again, or restart the computer.");
 	application_picture(app, "trouble-log-in");
 	application_quit(app);
-	start_on(app, setup, login, "exec \"$@\"");
+	other_host_start(app, setup, login, "exec \"$@\"");
 	application_press(app, BUTTON, "Try the Test Disc");
 	application_expect(app, TILE, "Test disc, Running");
 	g_assert_false(application_has(app, BUTTON, "Check Again"));
@@ -223,13 +174,13 @@ static void test_taken(gconstpointer session)
 	struct application *app;
 	g_autofree char *taken = NULL, *modules = NULL, *launcher = NULL;
 
-	if (!can_unshare())
+	if (!other_host_possible())
 		return;
 	app = application_new((struct session *)session);
 	taken = g_build_filename(app->folder, "taken", NULL);
 	modules = g_build_filename(app->folder, "modules", "vboxdrv", NULL);
 	launcher = g_strdup_printf("'%s' '%s'", g_getenv("KVM_TAKEN"), taken);
-	start_on(app, "mkdir modules && mount --bind modules /sys/module", launcher,
+	other_host_start(app, "mkdir modules && mount --bind modules /sys/module", launcher,
 		 "[ \"$3\" = 'modprobe -r vboxnetadp vboxnetflt vboxdrv' ] && rm taken");
 	application_expect(app, LABEL, EMPTY_TITLE);
 	overwrite(taken, "");
@@ -380,16 +331,16 @@ static void test_room(gconstpointer session)
 	g_autoptr(GSocketConnection) serial = NULL;
 	struct application *app;
 
-	if (!can_unshare())
+	if (!other_host_possible())
 		return;
 	app = application_new((struct session *)session);
 	setup = g_strdup_printf("mkdir -p '%s' && mount -t tmpfs -o size=8m none '%s' && cd '%s' && mkdir small && cd small\n"
 				"printf '%s[disk0]\\npath=disk.img\\n' >machine.conf; truncate -s 64M disk.img\n"
 				"head -c 4M /dev/zero >../filler; cd '%s'", app->machines, app->machines, app->machines, text,
 				app->folder);
-	start_on(app, setup, "", "exit 1");
+	other_host_start(app, setup, "", "exit 1");
 	path = g_build_filename(app->machines, "filler", NULL);
-	filler = inside(app, path);
+	filler = other_host_file(app, path);
 	application_press(app, BUTTON, "New…");
 	application_choose_source(app, "An empty machine");
 	application_set_text(app, "text", "Name", "Whole");
@@ -474,7 +425,7 @@ static void install_viewer(struct application *app)
 	g_autofree char *text = g_strdup_printf("[Desktop Entry]\nType=Application\nName=Viewer\nMimeType=text/plain;\n"
 						"Exec=%s/viewer %%f\n", app->folder);
 
-	write_script(app, "viewer", "#!/bin/sh\necho \"$1\" >'%s/viewing' && mv '%s/viewing' '%s/viewed'\n", app->folder,
+	other_host_script(app, "viewer", "#!/bin/sh\necho \"$1\" >'%s/viewing' && mv '%s/viewing' '%s/viewed'\n", app->folder,
 		     app->folder, app->folder);
 	g_assert_cmpint(g_mkdir_with_parents(folder, 0700), ==, 0);
 	overwrite(entry, text);

@@ -2,6 +2,7 @@
  * What keeps a computer from running machines, in computers made of a few files.
  */
 #include "../../app/host.h"
+#include "../../app/packaged.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
@@ -286,6 +287,39 @@ static void test_here(void)
 		g_assert_cmpuint(info->problems->len, ==, 0);
 }
 
+static void expect_packaged(struct fixture *f, const char *system, const char *folder, const char *command)
+{
+	g_autoptr(OrielPackaged) packaged = oriel_packaged_find(f->root);
+	g_autofree char *path = folder ? g_build_filename(f->root, folder, NULL) : NULL;
+
+	g_assert_cmpstr(packaged->system, ==, system);
+	g_assert_cmpstr(packaged->folder, ==, path);
+	g_assert_cmpstr(packaged->command, ==, command);
+	if (!command)
+		g_assert_true(g_str_has_prefix(packaged->disc, f->root));
+}
+
+static void test_packaged(struct fixture *f, gconstpointer unused)
+{
+	(void)unused;
+	put(f, "etc/os-release", "NAME=\"Made from Debian\"\nID=other\nID_LIKE=debian\n");
+	g_assert_null(oriel_packaged_find(f->root));
+	put(f, "etc/os-release", "NAME=\"Debian GNU/Linux\"\nID=debian\n");
+	expect_packaged(f, "debian12", NULL, "sudo apt install debian-installer-12-netboot-amd64 ipxe");
+	put(f, "usr/lib/ipxe/ipxe.iso", "x");
+	put(f, "etc/debian_version", "forky/sid\n");
+	expect_packaged(f, "debian12", NULL, "sudo apt install debian-installer-12-netboot-amd64");
+	put(f, "etc/debian_version", "13.1\n");
+	expect_packaged(f, "debian13", NULL, "sudo apt install debian-installer-13-netboot-amd64");
+	put_folder(f, "usr/lib/debian-installer/images/12/amd64/gtk");
+	expect_packaged(f, "debian13", NULL, "sudo apt install debian-installer-13-netboot-amd64");
+	put(f, "usr/lib/debian-installer/images/12/amd64/text/pxelinux.0", "x");
+	expect_packaged(f, "debian12", "usr/lib/debian-installer/images/12/amd64/text", NULL);
+	put(f, "usr/lib/debian-installer/images/12/amd64/gtk/pxelinux.0", "x");
+	put(f, "usr/lib/debian-installer/images/9/amd64/gtk/pxelinux.0", "x");
+	expect_packaged(f, "debian12", "usr/lib/debian-installer/images/12/amd64/gtk", NULL);
+}
+
 #define ADD(name, function) g_test_add("/host/" name, struct fixture, NULL, set_up, function, tear_down)
 
 int main(int argc, char **argv)
@@ -298,6 +332,7 @@ int main(int argc, char **argv)
 	ADD("busy", test_busy);
 	ADD("firmware", test_firmware);
 	ADD("empty", test_empty);
+	ADD("packaged", test_packaged);
 	ADD("recommend", test_recommend);
 	ADD("warnings", test_warnings);
 	ADD("free-space", test_free_space);
