@@ -1,5 +1,6 @@
 #include "application.h"
 
+#include <X11/XKBlib.h>
 #include <X11/keysym.h>
 #include <glib/gstdio.h>
 #include <signal.h>
@@ -483,8 +484,17 @@ void application_focus(struct application *application)
 
 void application_type(struct application *application, const char *text)
 {
-	for (; *text; text++)
-		desktop_tap(application->desktop, *text == '\n' ? XK_Return : (unsigned long)(guchar)*text);
+	Display *display = application->desktop->display;
+
+	for (; *text; text++) {
+		KeySym key = *text == '\n' ? XK_Return : (KeySym)(guchar)*text;
+
+		/* What the key gives without Shift */
+		if (XkbKeycodeToKeysym(display, XKeysymToKeycode(display, key), 0, 0) == key)
+			desktop_tap(application->desktop, key);
+		else
+			desktop_combine(application->desktop, XK_Shift_L, key);
+	}
 }
 
 struct focused {
@@ -540,21 +550,38 @@ void application_picture_of(struct application *application, const char *title, 
 	desktop_picture(application->desktop, desktop_find(application->desktop, title), name);
 }
 
-void application_command(struct application *application, const char *first, ...)
+static bool run_command(struct application *application, const char *first, va_list rest)
 {
 	g_autoptr(GPtrArray) arguments = g_ptr_array_new();
 	GError *error = NULL;
-	va_list rest;
 	int status;
 
 	g_ptr_array_add(arguments, (char *)g_getenv("ORIEL_PROGRAM"));
-	va_start(rest, first);
 	for (const char *argument = first; argument; argument = va_arg(rest, const char *))
 		g_ptr_array_add(arguments, (char *)argument);
-	va_end(rest);
 	g_ptr_array_add(arguments, NULL);
 	g_spawn_sync(application->folder, (char **)arguments->pdata, application->environment,
 		     G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status, &error);
 	g_assert_no_error(error);
-	g_assert_true(g_spawn_check_wait_status(status, NULL));
+	return g_spawn_check_wait_status(status, NULL);
+}
+
+bool application_try_command(struct application *application, const char *first, ...)
+{
+	va_list rest;
+	bool done;
+
+	va_start(rest, first);
+	done = run_command(application, first, rest);
+	va_end(rest);
+	return done;
+}
+
+void application_command(struct application *application, const char *first, ...)
+{
+	va_list rest;
+
+	va_start(rest, first);
+	g_assert_true(run_command(application, first, rest));
+	va_end(rest);
 }

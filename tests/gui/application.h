@@ -93,5 +93,7 @@ void application_focus(struct application *application);
 void application_type(struct application *application, const char *text);
 /* A picture of the window for people to look at. */
 void application_picture(struct application *application, const char *name);
-/* Runs "oriel" with arguments; it must succeed. */
+/* Runs "oriel" with arguments; returns whether it succeeds. */
+bool application_try_command(struct application *application, const char *first, ...) G_GNUC_NULL_TERMINATED;
+/* It must succeed. */
 void application_command(struct application *application, const char *first, ...) G_GNUC_NULL_TERMINATED;

@@ -266,6 +266,67 @@ static void test_import(gconstpointer session)
 	application_free(app);
 }
 
+/* Nothing but the keyboard, from the manager's window to the file: the first and the second source are files. */
+static void choose_by_keyboard(struct application *app, const char *title, unsigned source, const char *path)
+{
+	static const char *const names[] = { "An installer or live disc", "A disk or a machine that there is" };
+	Window chooser;
+
+	application_focus(app);
+	desktop_combine(app->desktop, XK_Control_L, XK_n);
+	application_choose_source(app, names[source]);
+	chooser = desktop_find(app->desktop, title);
+	g_assert_cmpuint(chooser, !=, 0);
+	desktop_expect_active(app->desktop, chooser);
+	/* The slash opens the chooser's own line for a path. */
+	application_type(app, "/");
+	application_expect(app, "text", "*");
+	application_type(app, path + 1);
+	application_picture_of(app, title, source ? "wizard-choose-disk" : "wizard-choose-disc");
+	application_type(app, "\n");
+}
+
+static void test_choosers(gconstpointer session)
+{
+	struct application *app = application_new((struct session *)session);
+	g_autofree char *disc = harness_test_disc(), *raw = g_build_filename(app->folder, "Old Disk.raw", NULL);
+	g_autofree char *made = g_build_filename(app->machines, "Old Disk", "disk.qcow2", NULL);
+	g_autofree char *create = g_strdup_printf("qemu-img create -q -f raw '%s' 8M", raw);
+	g_autofree char *fill = g_strdup_printf("qemu-io -f raw -c 'write -q -P 0x5a 3M 1M' '%s'", raw);
+	g_autofree char *compare = g_strdup_printf("qemu-img compare -q -f raw -F qcow2 '%s' '%s'", raw, made);
+
+	run_tool(create);
+	run_tool(fill);
+	application_start(app, NULL);
+	application_expect(app, LABEL, "Make your first machine");
+	choose_by_keyboard(app, "Choose an Installer", 0, disc);
+	application_expect(app, LABEL, "Oriel test disc");
+	desktop_expect_active(app->desktop, desktop_find(app->desktop, "New Machine"));
+	application_type(app, "\n");
+	expect_tile(app, "Oriel test disc, Running");
+	application_focus(app);
+	desktop_combine(app->desktop, XK_Control_L, XK_k);
+	expect_tile(app, "Oriel test disc, Switched off");
+	choose_by_keyboard(app, "Choose a Disk Image", 1, raw);
+	application_expect(app, LABEL, "1 disk, which takes about*");
+	desktop_expect_active(app->desktop, desktop_find(app->desktop, "New Machine"));
+	desktop_combine(app->desktop, XK_Alt_L, XK_s);
+	application_type(app, "\n");
+	expect_tile(app, "Old Disk, Switched off");
+	run_tool(compare);
+	/* Given up, in the chooser and then in the wizard */
+	application_focus(app);
+	desktop_combine(app->desktop, XK_Control_L, XK_n);
+	application_choose_source(app, "A disk or a machine that there is");
+	desktop_expect_active(app->desktop, desktop_find(app->desktop, "Choose a Disk Image"));
+	desktop_tap(app->desktop, XK_Escape);
+	desktop_expect_active(app->desktop, desktop_find(app->desktop, "New Machine"));
+	desktop_tap(app->desktop, XK_Escape);
+	application_wait_gone(app, LABEL, "What shall the machine start from?");
+	application_quit(app);
+	application_free(app);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct session_case cases[] = {
@@ -277,6 +338,7 @@ int main(int argc, char **argv)
 		{ "/manager/refused", test_refused },
 		{ "/manager/wizard", test_wizard },
 		{ "/manager/import", test_import },
+		{ "/manager/choosers", test_choosers },
 		{ NULL, NULL },
 	};
 
