@@ -1,13 +1,12 @@
 /* oriel: the user's machines, in a window or from the command line. */
-#include <glib/gi18n.h>
-#include <locale.h>
+#include <glib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../vmm/translation.h"
 #include "application.h"
 #include "commands.h"
-#include "places.h"
 
 static const struct oriel_command commands[] = {
 	{ "create", "[NAME]", "Make a new machine", oriel_command_create },
@@ -54,12 +53,7 @@ static void print_help(FILE *file)
 
 int main(int argc, char **argv)
 {
-	g_autofree char *locale = oriel_find_locale();
-
-	setlocale(LC_ALL, "");
-	bindtextdomain(GETTEXT_PACKAGE, locale);
-	bind_textdomain_codeset(GETTEXT_PACKAGE, "UTF-8");
-	textdomain(GETTEXT_PACKAGE);
+	translation_init();
 	if (argc < 2)
 		return oriel_application_run(argc, argv);
 	if (strcmp(argv[1], "open") == 0)

@@ -30,10 +30,3 @@ char *oriel_find_test_disc(void)
 	}
 	return NULL;
 }
-
-char *oriel_find_locale(void)
-{
-	g_autofree char *built = beside_program("data/po");
-
-	return g_file_test(built, G_FILE_TEST_IS_DIR) ? g_steal_pointer(&built) : beside_program("../share/locale");
-}

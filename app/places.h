@@ -11,7 +11,5 @@ G_BEGIN_DECLS
 char *oriel_find_machine_program(void);
 /* The test disc's image; NULL if it is not there. */
 char *oriel_find_test_disc(void);
-/* The folder of translations. */
-char *oriel_find_locale(void);
 
 G_END_DECLS

@@ -1,5 +1,6 @@
 #include "panel.h"
 
+#include <glib/gi18n.h>
 /* In pixels of an ordinary display. */
 enum {
 	MARGIN = 8,        /* to the window's edge, at least */
@@ -165,7 +166,7 @@ static int run_lamps(struct panel *panel, int y)
 			canvas_fill(panel->canvas, &lamp, LAMP * scale / 2,
 				    panel->lit >> i & 1 ? lamp_on : lamp_off);
 		x += (LAMP + 6) * scale;
-		x += canvas_text(panel->canvas, small, x, y, muted, panel->lamps[i]) + 2 * GAP * scale;
+		x += canvas_text(panel->canvas, small, x, y, muted, _(panel->lamps[i])) + 2 * GAP * scale;
 	}
 	return y + (int)small->line;
 }

@@ -28,7 +28,7 @@ struct panel {
 	uint32_t accent; /* of a strip at the left edge; 0: none */
 	char *title;
 	char *text;
-	const char *const *lamps; /* NULL-terminated names of lamps at the foot; NULL: none */
+	const char *const *lamps; /* NULL-terminated names of lamps at the foot, not translated yet; NULL: none */
 	unsigned lit;             /* bit n: lamp n */
 	GArray *items;            /* struct panel_item */
 	int chosen;               /* index, -1 for none */

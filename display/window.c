@@ -1,6 +1,7 @@
 #include <SDL.h>
 #include <X11/Xlib.h>
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <string.h>
@@ -57,17 +58,17 @@ void window_update_title(struct window *window)
 {
 	static const char *const states[] = {
 		[WINDOW_GUEST_RUNNING] = "",
-		[WINDOW_GUEST_PAUSED] = " (paused)",
-		[WINDOW_GUEST_CRASHED] = " (crashed)",
-		[WINDOW_GUEST_TROUBLE] = " (waiting for you)",
+		[WINDOW_GUEST_PAUSED] = N_(" (paused)"),
+		[WINDOW_GUEST_CRASHED] = N_(" (crashed)"),
+		[WINDOW_GUEST_TROUBLE] = N_(" (waiting for you)"),
 	};
-	const char *advice = "Right Ctrl+M opens the menu";
+	const char *advice = _("Right Ctrl+M opens the menu"), *state = states[window->state];
 	g_autofree char *title = NULL;
 
 	if (window->grabbed)
-		advice = window->kinds & INPUT_TABLET ? "Right Ctrl releases the keyboard" :
-							"Right Ctrl releases the mouse";
-	title = g_strdup_printf("%s%s \u2014 %s", window->name, states[window->state], advice);
+		advice = window->kinds & INPUT_TABLET ? _("Right Ctrl releases the keyboard") :
+							_("Right Ctrl releases the mouse");
+	title = g_strdup_printf("%s%s \u2014 %s", window->name, *state ? _(state) : "", advice);
 	SDL_SetWindowTitle(window->handle, title);
 }
 

@@ -3,7 +3,9 @@
  */
 #include "window_internal.h"
 
-static const char *const lamp_names[] = { "Scroll", "Num", "Caps", NULL };
+#include <glib/gi18n.h>
+
+static const char *const lamp_names[] = { N_("Scroll"), N_("Num"), N_("Caps"), NULL };
 
 struct menu_entry {
 	const char *label, *shortcut;
@@ -12,40 +14,39 @@ struct menu_entry {
 	bool separated, grave, hidden;
 };
 
-#define HOST "Right Ctrl + "
 #define VOLUME_STEP 10
 
 static const struct menu_entry keys_menu[] = {
-	{ "Ctrl + Alt + Del", HOST "Del", WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ALT_DELETE },
-	{ "Ctrl + Alt + Backspace", HOST "Backspace", WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ALT_BACKSPACE },
-	{ "Ctrl + Alt + F1", HOST "F1", WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ALT_F1 },
-	{ "Ctrl + Alt + F2", HOST "F2", WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ALT_F1 + 1 },
-	{ "Ctrl + Alt + F7", HOST "F7", WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ALT_F1 + 6 },
-	{ "Right Ctrl", HOST "Right Shift", WINDOW_ACTION_SEND_CHORD, CHORD_RIGHT_CTRL, .separated = true },
-	{ "Super", NULL, WINDOW_ACTION_SEND_CHORD, CHORD_META },
-	{ "Alt + Tab", NULL, WINDOW_ACTION_SEND_CHORD, CHORD_ALT_TAB },
-	{ "Alt + F4", NULL, WINDOW_ACTION_SEND_CHORD, CHORD_ALT_F4 },
-	{ "Ctrl + Esc", NULL, WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ESCAPE },
-	{ "Print Screen", NULL, WINDOW_ACTION_SEND_CHORD, CHORD_PRINT_SCREEN },
-	{ "Pause", NULL, WINDOW_ACTION_SEND_CHORD, CHORD_PAUSE },
-	{ "Back", NULL, WINDOW_ACTION_MENU, 0, .separated = true },
+	{ N_("Ctrl + Alt + Del"), N_("Right Ctrl + Del"), WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ALT_DELETE },
+	{ N_("Ctrl + Alt + Backspace"), N_("Right Ctrl + Backspace"), WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ALT_BACKSPACE },
+	{ N_("Ctrl + Alt + F1"), N_("Right Ctrl + F1"), WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ALT_F1 },
+	{ N_("Ctrl + Alt + F2"), N_("Right Ctrl + F2"), WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ALT_F1 + 1 },
+	{ N_("Ctrl + Alt + F7"), N_("Right Ctrl + F7"), WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ALT_F1 + 6 },
+	{ N_("Right Ctrl"), N_("Right Ctrl + Right Shift"), WINDOW_ACTION_SEND_CHORD, CHORD_RIGHT_CTRL, .separated = true },
+	{ N_("Super"), NULL, WINDOW_ACTION_SEND_CHORD, CHORD_META },
+	{ N_("Alt + Tab"), NULL, WINDOW_ACTION_SEND_CHORD, CHORD_ALT_TAB },
+	{ N_("Alt + F4"), NULL, WINDOW_ACTION_SEND_CHORD, CHORD_ALT_F4 },
+	{ N_("Ctrl + Esc"), NULL, WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ESCAPE },
+	{ N_("Print Screen"), NULL, WINDOW_ACTION_SEND_CHORD, CHORD_PRINT_SCREEN },
+	{ N_("Pause/Break"), NULL, WINDOW_ACTION_SEND_CHORD, CHORD_PAUSE },
+	{ N_("Back"), NULL, WINDOW_ACTION_MENU, 0, .separated = true },
 };
 
 static const struct menu_entry reset_dialog[] = {
-	{ "Reset", NULL, WINDOW_ACTION_COMMAND, WINDOW_RESET, .grave = true },
-	{ "Cancel", "Esc", WINDOW_ACTION_DISMISS },
+	{ N_("Reset"), NULL, WINDOW_ACTION_COMMAND, WINDOW_RESET, .grave = true },
+	{ N_("Cancel"), N_("Esc"), WINDOW_ACTION_DISMISS },
 };
 
 static const struct menu_entry power_off_dialog[] = {
-	{ "Power off", NULL, WINDOW_ACTION_COMMAND, WINDOW_POWER_OFF, .grave = true },
-	{ "Cancel", "Esc", WINDOW_ACTION_DISMISS },
+	{ N_("Power off"), NULL, WINDOW_ACTION_COMMAND, WINDOW_POWER_OFF, .grave = true },
+	{ N_("Cancel"), N_("Esc"), WINDOW_ACTION_DISMISS },
 };
 
 static const struct menu_entry close_dialog[] = {
-	{ "Press the power button", NULL, WINDOW_ACTION_COMMAND, WINDOW_POWER_BUTTON },
-	{ "Power off", NULL, WINDOW_ACTION_COMMAND, WINDOW_POWER_OFF, .grave = true },
-	{ "Keep running without a window", NULL, WINDOW_ACTION_COMMAND, WINDOW_DETACH },
-	{ "Cancel", "Esc", WINDOW_ACTION_DISMISS },
+	{ N_("Press the power button"), NULL, WINDOW_ACTION_COMMAND, WINDOW_POWER_BUTTON },
+	{ N_("Power off"), NULL, WINDOW_ACTION_COMMAND, WINDOW_POWER_OFF, .grave = true },
+	{ N_("Keep running without a window"), NULL, WINDOW_ACTION_COMMAND, WINDOW_DETACH },
+	{ N_("Cancel"), N_("Esc"), WINDOW_ACTION_DISMISS },
 };
 
 static int interface_scale(const struct window *window)
@@ -61,7 +62,8 @@ static void add_entries(struct panel *panel, const struct menu_entry *entries, u
 	for (unsigned i = 0; i < count; i++) {
 		if (entries[i].hidden)
 			continue;
-		panel_add(panel, entries[i].label, entries[i].shortcut, (int)entries[i].action, entries[i].argument);
+		panel_add(panel, _(entries[i].label), entries[i].shortcut ? _(entries[i].shortcut) : NULL,
+			  (int)entries[i].action, entries[i].argument);
 		panel_last(panel)->separated = entries[i].separated;
 		panel_last(panel)->grave = entries[i].grave;
 	}
@@ -102,27 +104,27 @@ static void show_dialog(struct window *window, const char *title, const char *te
 static void show_menu(struct window *window)
 {
 	static const char *const scale_labels[LAYOUT_SCALES] = {
-		[LAYOUT_FIT] = "Size of the picture: fit the window",
-		[LAYOUT_ACTUAL] = "Size of the picture: 1:1",
-		[LAYOUT_INTEGER] = "Size of the picture: whole multiples",
+		[LAYOUT_FIT] = N_("Size of the picture: fit the window"),
+		[LAYOUT_ACTUAL] = N_("Size of the picture: 1:1"),
+		[LAYOUT_INTEGER] = N_("Size of the picture: whole multiples"),
 	};
 	const struct menu_entry entries[] = {
-		{ "Send Ctrl + Alt + Del", HOST "Del", WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ALT_DELETE },
-		{ "Send keys \u203a", NULL, WINDOW_ACTION_KEYS_MENU },
-		{ window->fullscreen ? "Leave fullscreen" : "Fullscreen", HOST "F", WINDOW_ACTION_FULLSCREEN,
+		{ N_("Send Ctrl + Alt + Del"), N_("Right Ctrl + Del"), WINDOW_ACTION_SEND_CHORD, CHORD_CTRL_ALT_DELETE },
+		{ N_("Send keys ›"), NULL, WINDOW_ACTION_KEYS_MENU },
+		{ window->fullscreen ? N_("Leave fullscreen") : N_("Fullscreen"), N_("Right Ctrl + F"), WINDOW_ACTION_FULLSCREEN,
 		  .separated = true },
-		{ scale_labels[window->scale], HOST "C", WINDOW_ACTION_SCALE },
-		{ "Window as large as the picture", HOST "W", WINDOW_ACTION_FOLLOW },
-		{ "Grab mouse and keyboard", HOST "G", WINDOW_ACTION_GRAB },
-		{ "Sound \u203a", NULL, WINDOW_ACTION_SOUND_MENU, .hidden = !window->client.volume },
-		{ "USB \u203a", NULL, WINDOW_ACTION_USB_MENU, .hidden = !window->client.list_usb },
-		{ "Screenshot", HOST "S", WINDOW_ACTION_COMMAND, WINDOW_SCREENSHOT },
-		{ window->state == WINDOW_GUEST_RUNNING ? "Pause" : "Resume", HOST "P", WINDOW_ACTION_PAUSE,
+		{ scale_labels[window->scale], N_("Right Ctrl + C"), WINDOW_ACTION_SCALE },
+		{ N_("Window as large as the picture"), N_("Right Ctrl + W"), WINDOW_ACTION_FOLLOW },
+		{ N_("Grab mouse and keyboard"), N_("Right Ctrl + G"), WINDOW_ACTION_GRAB },
+		{ N_("Sound ›"), NULL, WINDOW_ACTION_SOUND_MENU, .hidden = !window->client.volume },
+		{ N_("USB ›"), NULL, WINDOW_ACTION_USB_MENU, .hidden = !window->client.list_usb },
+		{ N_("Screenshot"), N_("Right Ctrl + S"), WINDOW_ACTION_COMMAND, WINDOW_SCREENSHOT },
+		{ window->state == WINDOW_GUEST_RUNNING ? N_("Pause") : N_("Resume"), N_("Right Ctrl + P"), WINDOW_ACTION_PAUSE,
 		  .separated = true },
-		{ "Press the power button", NULL, WINDOW_ACTION_COMMAND, WINDOW_POWER_BUTTON },
-		{ "Reset\u2026", HOST "R", WINDOW_ACTION_ASK_RESET },
-		{ "Power off\u2026", NULL, WINDOW_ACTION_ASK_POWER_OFF },
-		{ "Close the window\u2026", HOST "Q", WINDOW_ACTION_ASK_CLOSE },
+		{ N_("Press the power button"), NULL, WINDOW_ACTION_COMMAND, WINDOW_POWER_BUTTON },
+		{ N_("Reset…"), N_("Right Ctrl + R"), WINDOW_ACTION_ASK_RESET },
+		{ N_("Power off…"), NULL, WINDOW_ACTION_ASK_POWER_OFF },
+		{ N_("Close the window…"), N_("Right Ctrl + Q"), WINDOW_ACTION_ASK_CLOSE },
 	};
 	struct panel *panel = panel_new(PANEL_MIDDLE, window->name, NULL);
 
@@ -135,13 +137,13 @@ static void show_menu(struct window *window)
 /* Stays open, so that it can be gone on. */
 static void show_sound_menu(struct window *window, unsigned chosen)
 {
-	g_autofree char *title = window->muted ? g_strdup("Sound: muted") :
-						 g_strdup_printf("Sound: %u %%", window->volume);
+	g_autofree char *title = window->muted ? g_strdup(_("Sound: muted")) :
+						 g_strdup_printf(_("Sound: %u %%"), window->volume);
 	const struct menu_entry entries[] = {
-		{ window->muted ? "Unmute" : "Mute", NULL, WINDOW_ACTION_MUTE },
-		{ "Louder", NULL, WINDOW_ACTION_VOLUME, VOLUME_STEP },
-		{ "Quieter", NULL, WINDOW_ACTION_VOLUME, -VOLUME_STEP },
-		{ "Back", NULL, WINDOW_ACTION_MENU, 0, .separated = true },
+		{ window->muted ? N_("Unmute") : N_("Mute"), NULL, WINDOW_ACTION_MUTE },
+		{ N_("Louder"), NULL, WINDOW_ACTION_VOLUME, VOLUME_STEP },
+		{ N_("Quieter"), NULL, WINDOW_ACTION_VOLUME, -VOLUME_STEP },
+		{ N_("Back"), NULL, WINDOW_ACTION_MENU, 0, .separated = true },
 	};
 	struct panel *panel = panel_new(PANEL_MIDDLE, title, NULL);
 
@@ -161,7 +163,7 @@ static void set_volume(struct window *window, int percent, bool muted, unsigned 
 
 static void show_keys_menu(struct window *window)
 {
-	struct panel *panel = panel_new(PANEL_MIDDLE, "Send keys", NULL);
+	struct panel *panel = panel_new(PANEL_MIDDLE, _("Send keys"), NULL);
 
 	add_entries(panel, keys_menu, G_N_ELEMENTS(keys_menu));
 	window_show_panel(window, panel);
@@ -182,13 +184,13 @@ static void toggle_fullscreen(struct window *window)
 static void next_scale(struct window *window)
 {
 	static const char *const names[LAYOUT_SCALES] = {
-		[LAYOUT_FIT] = "The picture fits the window",
-		[LAYOUT_ACTUAL] = "The picture is shown 1:1",
-		[LAYOUT_INTEGER] = "The picture is shown in whole multiples",
+		[LAYOUT_FIT] = N_("The picture fits the window"),
+		[LAYOUT_ACTUAL] = N_("The picture is shown 1:1"),
+		[LAYOUT_INTEGER] = N_("The picture is shown in whole multiples"),
 	};
 
 	window->scale = (window->scale + 1) % LAYOUT_SCALES;
-	window_set_notice(window, names[window->scale]);
+	window_set_notice(window, _(names[window->scale]));
 }
 
 static void command(struct window *window, enum window_command command)
@@ -201,7 +203,7 @@ static void command(struct window *window, enum window_command command)
 static void toggle_pause(struct window *window)
 {
 	if (window->state == WINDOW_GUEST_CRASHED)
-		window_set_notice(window, "The guest cannot go on; reset it or power it off");
+		window_set_notice(window, _("The guest cannot go on; reset it or power it off"));
 	else
 		command(window, window->state == WINDOW_GUEST_RUNNING ? WINDOW_PAUSE : WINDOW_RESUME);
 }
@@ -260,15 +262,15 @@ void window_act(struct window *window, enum window_action action, int argument)
 		window_force_usb(window);
 		break;
 	case WINDOW_ACTION_ASK_RESET:
-		show_dialog(window, "Reset the machine?", "The guest loses what it has not saved.", reset_dialog,
+		show_dialog(window, _("Reset the machine?"), _("The guest loses what it has not saved."), reset_dialog,
 			    G_N_ELEMENTS(reset_dialog));
 		break;
 	case WINDOW_ACTION_ASK_POWER_OFF:
-		show_dialog(window, "Power off the machine?", "The guest loses what it has not saved.",
+		show_dialog(window, _("Power off the machine?"), _("The guest loses what it has not saved."),
 			    power_off_dialog, G_N_ELEMENTS(power_off_dialog));
 		break;
 	case WINDOW_ACTION_ASK_CLOSE:
-		show_dialog(window, "Close the window?", "What should happen to the guest?", close_dialog,
+		show_dialog(window, _("Close the window?"), _("What should happen to the guest?"), close_dialog,
 			    G_N_ELEMENTS(close_dialog));
 		break;
 	case WINDOW_ACTION_COMMAND:
@@ -281,22 +283,24 @@ static const struct {
 	const char *title, *advice;
 	uint32_t accent;
 } banners[] = {
-	[WINDOW_GUEST_PAUSED] = { "Paused", HOST "P resumes", 0xff5e9bec },
-	[WINDOW_GUEST_CRASHED] = { "The guest has crashed", HOST "R resets it, " HOST "M opens the menu", 0xfff0605a },
-	[WINDOW_GUEST_TROUBLE] = { "The guest waits for you", HOST "P lets it go on", 0xfff5c14b },
+	[WINDOW_GUEST_PAUSED] = { N_("Paused"), N_("Right Ctrl + P resumes"), 0xff5e9bec },
+	[WINDOW_GUEST_CRASHED] = { N_("The guest has crashed"),
+				   N_("Right Ctrl + R resets it, Right Ctrl + M opens the menu"), 0xfff0605a },
+	[WINDOW_GUEST_TROUBLE] = { N_("The guest waits for you"), N_("Right Ctrl + P lets it go on"), 0xfff5c14b },
 };
 
 void window_update_banner(struct window *window)
 {
 	g_autofree char *text = NULL;
-	const char *advice = banners[window->state].advice;
+	const char *advice;
 
 	g_clear_pointer(&window->banner, panel_free);
 	window_redraw(window);
 	if (window->state == WINDOW_GUEST_RUNNING)
 		return;
+	advice = _(banners[window->state].advice);
 	text = window->message ? g_strconcat(window->message, "\n", advice, NULL) : g_strdup(advice);
-	window->banner = panel_new(PANEL_MIDDLE, banners[window->state].title, text);
+	window->banner = panel_new(PANEL_MIDDLE, _(banners[window->state].title), text);
 	window->banner->accent = banners[window->state].accent;
 	panel_draw(window->banner, window->width, window->height, interface_scale(window));
 }

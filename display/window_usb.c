@@ -1,6 +1,8 @@
 /* The USB menu of the guest's window: what can be plugged in and out, and what became of it. */
 #include "window_internal.h"
 
+#include <glib/gi18n.h>
+
 #define NAME_MOST 44 /* characters that the menu has room for */
 
 struct window_usb *window_usb_copy(const struct window_usb *device)
@@ -40,7 +42,7 @@ static void add_devices(struct window *window, struct panel *panel, bool sticks)
 		if ((device->path != NULL) != sticks)
 			continue;
 		label = label_of(device);
-		panel_add(panel, label, device->plugged ? "plugged in" : NULL, WINDOW_ACTION_USB_PLUG, (int)i);
+		panel_add(panel, label, device->plugged ? _("plugged in") : NULL, WINDOW_ACTION_USB_PLUG, (int)i);
 		panel_last(panel)->separated = first;
 		first = false;
 	}
@@ -49,10 +51,10 @@ static void add_devices(struct window *window, struct panel *panel, bool sticks)
 static const char *menu_text(const struct window *window)
 {
 	if (!window->usb)
-		return "Looking for devices\u2026";
+		return _("Looking for devices…");
 	if (!window->usb->len)
-		return "This computer has no device for the guest, and the machine has no stick.";
-	return "What you choose is plugged into the guest, or pulled out of it.";
+		return _("This computer has no device for the guest, and the machine has no stick.");
+	return _("What you choose is plugged into the guest, or pulled out of it.");
 }
 
 void window_show_usb_menu(struct window *window)
@@ -62,7 +64,7 @@ void window_show_usb_menu(struct window *window)
 
 	add_devices(window, panel, true);
 	add_devices(window, panel, false);
-	panel_add(panel, "Back", NULL, WINDOW_ACTION_MENU, 0);
+	panel_add(panel, _("Back"), NULL, WINDOW_ACTION_MENU, 0);
 	panel_last(panel)->separated = panel->items->len > 1;
 	window_show_panel(window, panel);
 	window->usb_open = true;
@@ -99,11 +101,11 @@ static void show_failure(struct window *window, const char *message, bool can_fo
 	struct panel *panel = panel_new(PANEL_MIDDLE, window->usb_failed ? window->usb_failed->name : "USB", message);
 
 	if (can_force) {
-		panel_add(panel, "Pull it out anyway", NULL, WINDOW_ACTION_USB_FORCE, 0);
+		panel_add(panel, _("Pull it out anyway"), NULL, WINDOW_ACTION_USB_FORCE, 0);
 		panel_last(panel)->grave = true;
 	}
-	panel_add(panel, "Back", NULL, WINDOW_ACTION_USB_MENU, 0);
-	panel_add(panel, "Close", "Esc", WINDOW_ACTION_DISMISS, 0);
+	panel_add(panel, _("Back"), NULL, WINDOW_ACTION_USB_MENU, 0);
+	panel_add(panel, _("Close"), _("Esc"), WINDOW_ACTION_DISMISS, 0);
 	window_show_panel(window, panel);
 	if (panel_choose(panel, can_force ? 1 : 0))
 		window_redraw(window);

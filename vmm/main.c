@@ -1,6 +1,6 @@
 /* oriel-vm: one machine, from its folder, in a window or without one. */
 #include <glib-unix.h>
-#include <locale.h>
+#include <glib/gi18n.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -9,6 +9,7 @@
 #include "../display/window.h"
 #include "control/control.h"
 #include "machine.h"
+#include "translation.h"
 #include "usb_menu.h"
 
 /* What connects the window's thread with the machine's. */
@@ -72,7 +73,7 @@ static void window_release_all(void *opaque)
 
 static void screenshot_done(void *opaque, const char *path, const GError *error)
 {
-	g_autofree char *text = error ? g_strdup(error->message) : g_strdup_printf("Saved %s", path);
+	g_autofree char *text = error ? g_strdup(error->message) : g_strdup_printf(_("Saved %s"), path);
 
 	window_post_notice(((struct link *)opaque)->window, text);
 }
@@ -98,7 +99,7 @@ static void deliver_command(void *data)
 	switch (message->command) {
 	case WINDOW_POWER_BUTTON:
 		if (!machine_power_button(link->machine))
-			window_post_notice(link->window, "No operating system listens to the power button");
+			window_post_notice(link->window, _("No operating system listens to the power button"));
 		break;
 	case WINDOW_POWER_OFF:
 		machine_stop(link->machine);
@@ -302,7 +303,7 @@ int main(int argc, char **argv)
 	g_autofree char *log = NULL;
 	struct machine_config *config;
 
-	setlocale(LC_ALL, "");
+	translation_init();
 	g_option_context_set_summary(context, "Runs the machine in FOLDER, which holds a machine.conf.");
 	g_option_context_add_main_entries(context, entries, NULL);
 	if (!g_option_context_parse(context, &argc, &argv, &error)) {

@@ -337,6 +337,7 @@ static void test_dark(gconstpointer session)
 static void test_german(gconstpointer session)
 {
 	struct application *app = application_new((struct session *)session);
+	Window machine;
 
 	application_start(app, "LANGUAGE", "de", NULL);
 	application_expect(app, LABEL, "Legen Sie Ihre erste Maschine an");
@@ -346,6 +347,17 @@ static void test_german(gconstpointer session)
 	application_picture(app, "wizard-german-source");
 	application_press(app, BUTTON, "Abbrechen");
 	application_press(app, BUTTON, "Test-CD ausprobieren");
+	application_expect(app, TILE, "Test-CD, Läuft");
+	machine = desktop_find(app->desktop, "Test-CD — Strg rechts+M öffnet das Menü");
+	g_assert_cmpuint(machine, !=, 0);
+	desktop_focus(app->desktop, machine);
+	desktop_combine(app->desktop, XK_Control_R, XK_m);
+	application_picture_of(app, "Test-CD —", "window-german-menu");
+	desktop_tap(app->desktop, XK_Escape);
+	desktop_combine(app->desktop, XK_Control_R, XK_p);
+	g_assert_cmpuint(desktop_find(app->desktop, "Test-CD (angehalten)"), !=, 0);
+	application_picture_of(app, "Test-CD (angehalten)", "window-german-paused");
+	desktop_combine(app->desktop, XK_Control_R, XK_p);
 	application_expect(app, TILE, "Test-CD, Läuft");
 	application_focus(app);
 	application_expect_description(app, CHART, "Prozessor", "Prozessor: Gast * %, Geräte * %, Kernel des Wirts * %");

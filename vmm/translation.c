@@ -1,0 +1,28 @@
+#include "translation.h"
+
+#include <gio/gio.h>
+#include <libintl.h>
+#include <locale.h>
+
+#define DOMAIN "oriel"
+
+/* Beside the program, where it was built; or where it is installed. */
+static char *find_translations(void)
+{
+	g_autofree char *program = g_file_read_link("/proc/self/exe", NULL);
+	g_autofree char *folder = g_path_get_dirname(program ? program : "");
+	g_autofree char *built = g_canonicalize_filename("data/po", folder);
+
+	return g_file_test(built, G_FILE_TEST_IS_DIR) ? g_steal_pointer(&built) :
+		g_canonicalize_filename("../share/locale", folder);
+}
+
+void translation_init(void)
+{
+	g_autofree char *translations = find_translations();
+
+	setlocale(LC_ALL, "");
+	bindtextdomain(DOMAIN, translations);
+	bind_textdomain_codeset(DOMAIN, "UTF-8");
+	textdomain(DOMAIN);
+}

@@ -1,0 +1,5 @@
+/* The user's language, in which the programs speak to him. */
+#pragma once
+
+/* The first thing that a program does, before it has threads. */
+void translation_init(void);
