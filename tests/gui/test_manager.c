@@ -278,9 +278,12 @@ static void choose_by_keyboard(struct application *app, const char *title, unsig
 	chooser = desktop_find(app->desktop, title);
 	g_assert_cmpuint(chooser, !=, 0);
 	desktop_expect_active(app->desktop, chooser);
-	/* The slash opens the chooser's own line for a path. */
-	application_type(app, "/");
+	/* The slash opens the chooser's own line for a path, which GTK wants to be there when the key goes up again. */
+	XAutoRepeatOff(app->desktop->display);
+	desktop_key(app->desktop, XK_slash, true);
 	application_expect(app, "text", "*");
+	desktop_key(app->desktop, XK_slash, false);
+	XAutoRepeatOn(app->desktop->display);
 	application_type(app, path + 1);
 	application_picture_of(app, title, source ? "wizard-choose-disk" : "wizard-choose-disc");
 	application_type(app, "\n");
