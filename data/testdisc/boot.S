@@ -255,7 +255,8 @@ report_exception:
 	hlt
 	jmp	1b
 
-	.data
+	/* What real mode reads and writes has to be within its 64 KiB. */
+	.section .early, "aw"
 	.macro	exception_entry number
 	.quad	exception_\number
 	.endm

@@ -202,7 +202,8 @@ void interface_draw(void)
 	screen_fill(0, 0, (int)screen.width, 104, 0x141B25);
 	screen_fill(0, 104, (int)screen.width, 3, ACCENT);
 	screen_text(24, 16, "Oriel test disc", TEXT, 3);
-	screen_text(24, 74, "Screen, keyboard and mouse at work. Press keys and move the mouse: they light up below.", FAINT, 1);
+	screen_text(24, 74, "Screen, keyboard and mouse at work. Press keys and move the mouse: they light up below. "
+		    "F2: network, USB and sound.", FAINT, 1);
 	draw_colours();
 	draw_facts();
 	panel(24, KEYBOARD_Y - 6, 976, 334, "Keyboard");
@@ -296,4 +297,110 @@ void interface_tick(void)
 		screen_text(MOUSE_X + 12, MOUSE_Y + 250, text, TEXT, 1);
 	}
 	pointer_swap(true);
+}
+
+/* --- The second page --- */
+
+#define LINE 22
+
+/* A line on the page at y, and one of the serial port. */
+static void tell(int *y, const char *text)
+{
+	screen_text(36, *y, text, TEXT, 1);
+	*y += LINE;
+	serial_write(text);
+	serial_write("\n");
+}
+
+static char *put_address(char *end, uint32_t address)
+{
+	for (int shift = 24; shift >= 0; shift -= 8) {
+		end = text_number(end, address >> shift & 0xFF);
+		if (shift)
+			*end++ = '.';
+	}
+	*end = 0;
+	return end;
+}
+
+static void try_network(void)
+{
+	struct network_facts facts;
+	char text[96], *end;
+	int y = 160;
+
+	panel(24, 130, 976, 110, "Network");
+	screen_text(36, y + LINE, "asking for an address", FAINT, 1);
+	if (!network_look(&facts)) {
+		screen_fill(36, y + LINE, 400, 16, PANEL);
+		tell(&y, "network: no Intel 82574L");
+		return;
+	}
+	screen_fill(36, y + LINE, 400, 16, PANEL);
+	end = text_copy(text, "network: Intel 82574L ");
+	for (unsigned i = 0; i < 6; i++) {
+		end = text_hex(end, facts.mac[i], 2);
+		*end++ = i < 5 ? ':' : ',';
+	}
+	text_copy(end, facts.link ? " link up" : " link down");
+	tell(&y, text);
+	if (facts.address) {
+		end = put_address(text_copy(text, "network: offered "), facts.address);
+		put_address(text_copy(end, " by "), facts.server);
+		tell(&y, text);
+	} else if (facts.link) {
+		tell(&y, "network: nobody offers an address");
+	}
+}
+
+static void try_usb(void)
+{
+	static const char *const speeds[] = { "?", "12 Mbit/s", "1.5 Mbit/s", "480 Mbit/s", "5 Gbit/s" };
+	struct usb_fact facts[USB_FACTS];
+	int count = usb_look(facts), y = 280;
+	char text[96], *end;
+
+	panel(24, 250, 976, 230, "USB");
+	if (count <= 0)
+		tell(&y, count ? "usb: no xHCI controller" : "usb: nothing is plugged in");
+	for (int i = 0; i < count; i++) {
+		end = text_number(text_copy(text, "usb: port "), facts[i].port);
+		end = text_copy(text_copy(end, ", "), speeds[facts[i].speed]);
+		text_copy(text_copy(end, ", "), facts[i].name);
+		tell(&y, text);
+	}
+}
+
+static void try_sound(void)
+{
+	uint64_t frames = sound_tone(440, 1000);
+	char text[96];
+	int y = 542;
+
+	screen_fill(36, y, 600, 16, PANEL);
+	if (frames)
+		text_copy(text_number(text_copy(text, "sound: "), frames), " frames were played");
+	else
+		text_copy(text, "sound: no HD Audio controller");
+	tell(&y, text);
+}
+
+void interface_devices(void)
+{
+	screen_fill(0, 0, (int)screen.width, (int)screen.height, BACKGROUND);
+	screen_fill(0, 0, (int)screen.width, 104, 0x141B25);
+	screen_fill(0, 104, (int)screen.width, 3, ACCENT);
+	screen_text(24, 16, "Oriel test disc", TEXT, 3);
+	screen_text(24, 74, "Network and USB as this program finds them. F2: look again. F1: screen, keyboard and mouse.", FAINT, 1);
+	try_network();
+	try_usb();
+	panel(24, 490, 976, 90, "Sound");
+	screen_text(36, 520, "T plays a tone for a second.", TEXT, 1);
+	serial_write("devices\n");
+}
+
+void interface_devices_key(uint8_t scan_code)
+{
+	if (scan_code == 0x14)
+		try_sound();
 }

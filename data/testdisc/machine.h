@@ -94,6 +94,9 @@ void interface_draw(void);
 void interface_key(uint8_t scan_code);
 void interface_mouse(uint8_t byte);
 void interface_tick(void);
+/* The second page: network, USB and sound, tried and told, also over the serial port. */
+void interface_devices(void);
+void interface_devices_key(uint8_t scan_code);
 
 /* ps2.c */
 /* Returns the length of the mouse's packets: 3, or 4 with a wheel; 0 without a mouse. */
@@ -135,6 +138,14 @@ bool nvme_check(uint64_t sector, uint32_t count);
 
 /* usb.c: the same with a stick, one request after the other */
 uint64_t usb_run(const struct disk_job *job);
+struct usb_fact {
+	unsigned port, speed; /* as the controller numbers them */
+	char name[44];
+};
+
+#define USB_FACTS 8
+/* What is plugged in, at most USB_FACTS; returns how many, or -1 without a controller. */
+int usb_look(struct usb_fact *facts);
 /* Lets the first tablet or mouse report; false if there is none. */
 bool usb_attend(void);
 
@@ -147,6 +158,14 @@ bool usb_attend(void);
  *   echo   each byte that comes is answered by one
  */
 uint64_t network_run(uint16_t port, const char *what, uint64_t count);
+struct network_facts {
+	uint8_t mac[6];
+	bool link;
+	uint32_t address, server; /* that DHCP has offered, and who; 0: nobody */
+};
+
+/* Asks for an address, for at most three seconds; false if there is no 82574. */
+bool network_look(struct network_facts *facts);
 /* Lets the first 82574 receive; false if there is none. */
 bool network_attend(void);
 

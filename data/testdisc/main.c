@@ -13,6 +13,8 @@ static void start_interrupts(void)
 
 bool blinking, ticking = true;
 
+static bool devices; /* the second page is shown */
+
 static void blink(uint8_t scan_code)
 {
 	static uint32_t turn;
@@ -38,6 +40,24 @@ void exception(uint64_t number, uint64_t rip, uint64_t rsp, uint64_t cr2)
 	serial_write(text);
 }
 
+enum { KEY_F1 = 0x3B, KEY_F2 = 0x3C };
+
+/* F1 and F2 lead to the pages; what else is pressed is for the page that is shown. */
+static void handle_key(uint8_t scan_code)
+{
+	if (scan_code == KEY_F2) {
+		interface_devices();
+		devices = true;
+	} else if (!devices) {
+		interface_key(scan_code);
+	} else if (scan_code == KEY_F1) {
+		devices = false;
+		interface_draw();
+	} else {
+		interface_devices_key(scan_code);
+	}
+}
+
 static void handle_input(void)
 {
 	const char *line;
@@ -47,10 +67,10 @@ static void handle_input(void)
 		if (blinking)
 			blink((uint8_t)byte);
 		else
-			interface_key((uint8_t)byte);
+			handle_key((uint8_t)byte);
 	}
 	while ((byte = ring_take(&mouse_ring)) >= 0)
-		if (!blinking)
+		if (!blinking && !devices)
 			interface_mouse((uint8_t)byte);
 	while ((line = serial_line()))
 		bench_command(line);
@@ -74,7 +94,7 @@ void main(void)
 	for (;;) {
 		pending = 0;
 		handle_input();
-		if (ticking && ticks != last_tick) {
+		if (ticking && !devices && ticks != last_tick) {
 			last_tick = ticks;
 			interface_tick();
 		}

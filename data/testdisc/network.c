@@ -16,13 +16,17 @@
 #define CHUNK 16384u /* of payload, of one descriptor */
 #define BUDGET 64u   /* frames taken before interrupts are looked after */
 
-enum { CTRL = 0x0000, CTRL_EXT = 0x0018, EIAC = 0x00DC, IAM = 0x00E0, IMS = 0x00D0, IMC = 0x00D8, IVAR = 0x00E4,
+enum { CTRL = 0x0000, STATUS = 0x0008, CTRL_EXT = 0x0018, EIAC = 0x00DC, IAM = 0x00E0, IMS = 0x00D0, IMC = 0x00D8, IVAR = 0x00E4,
        EITR0 = 0x00E8, RCTL = 0x0100, TCTL = 0x0400, RDBAL = 0x2800, RDLEN = 0x2808, RDH = 0x2810, RDT = 0x2818,
        TDBAL = 0x3800, TDLEN = 0x3808, TDH = 0x3810, TDT = 0x3818, RAL = 0x5400, RAH = 0x5404 };
 enum { INTERRUPT_RXQ0 = 1 << 20, ITR_BULK = 195, ITR_LATENCY = 56 /* of 256 ns */ };
 enum { TX_EOP = 1 << 24, TX_IFCS = 1 << 25, TX_TSE = 1 << 26, TX_RS = 1 << 27, TX_DEXT = 1 << 29, TX_DATA = 1 << 20 };
 enum { FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16 };
 enum { ETHERNET = 14, IP = 20, TCP = 20, HEADER = ETHERNET + IP + TCP, SEGMENT = 1460, WINDOW = 65535 };
+
+enum { UDP = 8, MESSAGE = ETHERNET + IP + UDP, MESSAGE_SIZE = 300, DHCP_SERVER = 67, DHCP_CLIENT = 68 };
+#define DHCP_ID 0x4F72696Cu /* any number will do */
+#define DHCP_COOKIE 0x63825363u
 
 #define OWN_ADDRESS 0x0A00020Fu
 #define HOST_ADDRESS 0x0A000202u
@@ -42,6 +46,8 @@ static struct {
 	uint32_t sent, acknowledged, window; /* of what goes out */
 	uint32_t received, told;             /* of what comes in, and what of that was acknowledged */
 	bool connected, ended;
+	/* What DHCP offers. */
+	uint32_t offered, server;
 } net = { .own_port = 49152 };
 
 static void store(unsigned offset, uint32_t value)
@@ -103,9 +109,10 @@ static void put_ethernet(uint8_t *header, const uint8_t *to, uint32_t type)
 	put16(header + 12, type);
 }
 
+static const uint8_t everybody[6] = { 255, 255, 255, 255, 255, 255 };
+
 static void ask_for_host(void)
 {
-	static const uint8_t everybody[6] = { 255, 255, 255, 255, 255, 255 };
 	uint8_t *frame = next_header();
 
 	memset(frame, 0, 64);
@@ -192,8 +199,22 @@ static void take_segment(const uint8_t *frame)
 	net.window = get16(tcp + 14);
 }
 
+/* An answer to ours (RFC 2131, section 2): the offered address, and whose frame it is. */
+static void take_offer(const uint8_t *frame)
+{
+	const uint8_t *message = frame + MESSAGE;
+
+	if (frame[14] != 0x45 || frame[23] != 17 || get16(frame + 36) != DHCP_CLIENT || message[0] != 2 ||
+	    get32(message + 4) != DHCP_ID)
+		return;
+	net.offered = get32(message + 16);
+	net.server = get32(frame + 26);
+}
+
 static void take_frame(const uint8_t *frame)
 {
+	if (get16(frame + 12) == 0x0800)
+		take_offer(frame);
 	if (get16(frame + 12) == 0x0800)
 		take_segment(frame);
 	if (get16(frame + 12) != 0x0806 || frame[21] != 2 || get32(frame + 28) != HOST_ADDRESS)
@@ -294,6 +315,66 @@ static bool ready(void)
 		works = init();
 	tried = true;
 	return works;
+}
+
+/* The sum over a header of IP (RFC 791), to be stored. */
+static uint32_t header_sum(const uint8_t *header)
+{
+	uint32_t sum = 0;
+
+	for (unsigned i = 0; i < IP; i += 2)
+		sum += get16(header + i);
+	sum = (sum & 0xFFFF) + (sum >> 16);
+	return ~((sum & 0xFFFF) + (sum >> 16));
+}
+
+/* DHCPDISCOVER, without a sum of UDP, which says that there is none. */
+static void ask_for_address(void)
+{
+	uint8_t *frame = (uint8_t *)PAYLOAD, *message = frame + MESSAGE;
+
+	memset(frame, 0, MESSAGE + MESSAGE_SIZE);
+	put_ethernet(frame, everybody, 0x0800);
+	frame[14] = 0x45;
+	put16(frame + 16, IP + UDP + MESSAGE_SIZE);
+	frame[22] = 64;
+	frame[23] = 17;
+	put32(frame + 30, 0xFFFFFFFF);
+	put16(frame + 24, header_sum(frame + 14));
+	put16(frame + 34, DHCP_CLIENT);
+	put16(frame + 36, DHCP_SERVER);
+	put16(frame + 38, UDP + MESSAGE_SIZE);
+	put32(message, 0x01010600);
+	put32(message + 4, DHCP_ID);
+	put16(message + 10, 0x8000); /* the answer to everybody: we have no address yet */
+	memcpy(message + 28, net.own, 6);
+	put32(message + 236, DHCP_COOKIE);
+	put32(message + 240, 0x350101FF);
+	put_descriptor((uintptr_t)frame, (MESSAGE + MESSAGE_SIZE) | TX_DATA | TX_EOP | TX_IFCS, 0);
+	store(TDT, net.tx);
+}
+
+bool network_look(struct network_facts *facts)
+{
+	uint32_t start = ticks;
+
+	if (!ready())
+		return false;
+	net.offered = net.server = 0;
+	memcpy(facts->mac, net.own, 6);
+	facts->link = load(STATUS) & 2;
+	if (facts->link)
+		ask_for_address();
+	/* The clock ticks twenty times a second. */
+	while (facts->link && !net.offered && ticks - start < 60) {
+		pending = 0;
+		store(IMS, INTERRUPT_RXQ0);
+		if (!poll())
+			idle();
+	}
+	facts->address = net.offered;
+	facts->server = net.server;
+	return true;
 }
 
 bool network_attend(void)

@@ -52,6 +52,9 @@ static struct {
 	struct endpoint pointer; /* of the tablet or mouse */
 	uint64_t sectors;
 	uint32_t tag;
+	bool works;
+	struct usb_fact facts[USB_FACTS];
+	unsigned fact_count;
 } usb;
 
 static uint32_t load(uintptr_t address)
@@ -266,6 +269,29 @@ static bool configure(struct endpoint *zero)
 	       control(zero, 0x00000900ull | (uint64_t)((const uint8_t *)DATA)[5] << 16);
 }
 
+/* The product's name, of which there is one in English, if at all (USB 2.0, section 9.6.7). */
+static bool describe(struct endpoint *zero, unsigned port, unsigned speed)
+{
+	const uint8_t *data = (const uint8_t *)DATA;
+	struct usb_fact *fact = &usb.facts[usb.fact_count];
+	char *end = fact->name;
+
+	if (usb.fact_count == USB_FACTS || !control(zero, 0x0012000001000680ull))
+		return false;
+	fact->port = port;
+	fact->speed = speed;
+	text_copy(fact->name, "without a name");
+	usb.fact_count++;
+	if (!data[15])
+		return true;
+	if (!control(zero, 0x0050040903000680ull | (uint64_t)data[15] << 16))
+		return false;
+	for (unsigned i = 2; i + 1 < data[0] && end < fact->name + sizeof fact->name - 1; i += 2)
+		*end++ = data[i + 1] || data[i] < ' ' || data[i] > '~' ? '?' : (char)data[i];
+	*end = 0;
+	return true;
+}
+
 static void reset_port(uintptr_t port)
 {
 	store(port, 1 << 9 | 1 << 4);
@@ -295,7 +321,8 @@ static bool take_device(unsigned number)
 	input(1)[0] = 1 << 27 | speed << 20;
 	input(1)[1] = number << 16;
 	add_endpoint(&zero, slot, 1, 4, packets[speed], 0);
-	return command(INPUT, ADDRESS_DEVICE, slot << 24) && configure(&zero);
+	return command(INPUT, ADDRESS_DEVICE, slot << 24) && describe(&zero, number, speed) &&
+	       configure(&zero);
 }
 
 /* Found when they are first asked for: most machines have none. */
@@ -303,10 +330,17 @@ static void find_devices(void)
 {
 	static bool tried;
 
-	if (!tried && start_controller())
+	if (!tried && (usb.works = start_controller()))
 		for (unsigned port = 1; port <= usb.ports; port++)
 			take_device(port);
 	tried = true;
+}
+
+int usb_look(struct usb_fact *facts)
+{
+	find_devices();
+	memcpy(facts, usb.facts, sizeof usb.facts);
+	return usb.works ? (int)usb.fact_count : -1;
 }
 
 bool usb_attend(void)

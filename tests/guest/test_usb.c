@@ -169,10 +169,43 @@ static void test_linux(void)
 	guest_free(guest);
 }
 
+/* The second page of the test disc has network, USB and sound. */
+static void test_disc(void)
+{
+	struct guest *guest = guest_new("devices");
+	g_autofree char *hash = NULL;
+	g_autofree char *path = make_stick(guest, "stick.img", 1, &hash);
+
+	guest_set_test_disc(guest);
+	guest_set(guest, "stick0", "path", "%s", path);
+	guest_set(guest, "sound", "backend", "null");
+	guest_set(guest, "network", "mac", "52:54:00:0a:0b:0c");
+	guest_start(guest);
+	guest_wait_line(guest, "screen", 90);
+	guest_keys(guest, "f2", NULL);
+	guest_wait_line(guest, "network: Intel 82574L 52:54:00:0a:0b:0c, link up", 30);
+	guest_wait_line(guest, "network: offered 10.0.2.15 by 10.0.2.2", 30);
+	guest_wait_line(guest, "usb: port 1, 480 Mbit/s, USB Tablet", 30);
+	guest_wait_line(guest, "usb: port 10, 5 Gbit/s", 30);
+	guest_wait_line(guest, "devices", 30);
+	guest_keep_picture(guest, "devices");
+	guest_keys(guest, "t", NULL);
+	guest_wait_line(guest, "sound: 4", 30);
+	/* Without the cable nobody is asked. */
+	g_variant_unref(guest_call(guest, "SetLink", g_variant_new("(b)", FALSE)));
+	guest_keys(guest, "f2", NULL);
+	guest_wait_line(guest, "network: Intel 82574L 52:54:00:0a:0b:0c, link down", 30);
+	guest_wait_line(guest, "devices", 30);
+	guest_keys(guest, "f1", NULL);
+	g_assert_cmpstr(guest_ask(guest, 30, "ping"), !=, NULL);
+	guest_free(guest);
+}
+
 int main(int argc, char **argv)
 {
 	harness_init(&argc, &argv);
 	g_test_add_func("/usb/firmware", test_firmware);
 	g_test_add_func("/usb/linux", test_linux);
+	g_test_add_func("/usb/test-disc", test_disc);
 	return harness_run();
 }
