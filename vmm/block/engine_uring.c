@@ -10,6 +10,8 @@
 
 #define RING_ENTRIES 64
 #define RING_FILES 8
+#define APART_MIN (32u << 10)
+#define APART_MAX (512u << 10)
 
 struct engine_uring {
 	struct engine engine;
@@ -92,6 +94,16 @@ static void uring_start(struct engine *engine, struct engine_io *io)
 }
 
 /*
+ * Of several, a write of about a cluster is worth two threads even so: one copies it to the page cache while the other
+ * reads what the next one keeps of its cluster. Of larger ones there is nothing to read, and small ones are done sooner.
+ */
+static bool better_apart(const struct engine *engine, const struct engine_step *step)
+{
+	return step->kind == ENGINE_WRITE && engine->in_flight > 1 && step->length > APART_MIN &&
+	       step->length <= APART_MAX;
+}
+
+/*
  * File systems that cannot promise not to block (ext4, of those in use) have each of these done by a thread of the
  * kernel's: for a thread that waits anyway, two switches of threads too many.
  */
@@ -99,7 +111,7 @@ static bool better_here(const struct engine *engine, const struct engine_io *io)
 {
 	const struct engine_step *step = &io->step;
 
-	return engine->patient && !io->file->direct && !step->data_sync &&
+	return engine->patient && !io->file->direct && !step->data_sync && !better_apart(engine, step) &&
 	       (step->kind == ENGINE_WRITE || step->kind == ENGINE_PUNCH);
 }
 
