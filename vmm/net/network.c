@@ -291,7 +291,8 @@ static void wait_and_dispatch(struct network *network, GArray *descriptors)
 	g_mutex_unlock(&network->ring_lock);
 	if (g_array_index(descriptors, struct pollfd, descriptors->len - 1).revents)
 		eventfd_read(network->event_fd, &count);
-	/* First, so that what the guest sent is answered by what is read now. */
+	/* First, so that what the guest sent is answered by what is read now; but after the jobs that came before it. */
+	run_jobs(network);
 	transmit_all(network);
 	if (!blocked)
 		network->ops->dispatch(network->outside, (struct pollfd *)descriptors->data);
