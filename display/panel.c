@@ -7,6 +7,7 @@ enum {
 	PADDING = 18,      /* inside the panel */
 	INSET = 10,        /* of an item's text in its highlight */
 	ITEM_HEIGHT = 27,
+	ITEM_TIGHT = 20,   /* where the window is too low for all of them */
 	SEPARATOR = 9,
 	GAP = 8,           /* between title, text and items */
 	LEAST_WIDTH = 330, /* with items */
@@ -131,7 +132,7 @@ static void draw_item(const struct panel *panel, const struct panel_item *item, 
 
 static int run_items(struct panel *panel, int y, int width)
 {
-	int scale = panel->scale, inset = INSET * scale;
+	int scale = panel->scale, inset = INSET * scale, height = (panel->tight ? ITEM_TIGHT : ITEM_HEIGHT) * scale;
 
 	for (int i = 0; i < (int)panel->items->len; i++) {
 		struct panel_item *item = item_number(panel, i);
@@ -143,10 +144,10 @@ static int run_items(struct panel *panel, int y, int width)
 				canvas_fill(panel->canvas, &rule, 0, line);
 			y += SEPARATOR * scale;
 		}
-		item->place = (struct rectangle){ PADDING * scale - inset, y, width + 2 * inset, ITEM_HEIGHT * scale };
+		item->place = (struct rectangle){ PADDING * scale - inset, y, width + 2 * inset, height };
 		if (panel->canvas)
 			draw_item(panel, item, i == panel->chosen);
-		y += ITEM_HEIGHT * scale;
+		y += height;
 	}
 	return y;
 }
@@ -209,7 +210,7 @@ static int scrolling(struct panel *panel, int content, int visible)
 
 void panel_draw(struct panel *panel, int width, int height, int scale)
 {
-	int content, across, visible;
+	int content, across, room = height - 2 * MARGIN * scale, visible;
 
 	panel->window_width = width;
 	panel->window_height = height;
@@ -217,8 +218,12 @@ void panel_draw(struct panel *panel, int width, int height, int scale)
 	canvas_free(panel->canvas);
 	panel->canvas = NULL;
 	across = MAX(content_width(panel), 1);
+	panel->tight = false;
 	content = run(panel, 0, across);
-	visible = MAX(MIN(content, height - 2 * MARGIN * scale), 1);
+	panel->tight = content > room;
+	if (panel->tight)
+		content = run(panel, 0, across);
+	visible = MAX(MIN(content, room), 1);
 	panel->place.width = across + 2 * PADDING * scale;
 	panel->place.height = visible;
 	panel->place.x = (width - panel->place.width) / 2;

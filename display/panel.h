@@ -32,6 +32,7 @@ struct panel {
 	unsigned lit;             /* bit n: lamp n */
 	GArray *items;            /* struct panel_item */
 	int chosen;               /* index, -1 for none */
+	bool tight;               /* items closer together, to show more of them */
 	struct rectangle place;   /* in the window */
 	int window_width, window_height, scale; /* that it was drawn for */
 	struct canvas *canvas;
