@@ -2,11 +2,14 @@
 
 #include <errno.h>
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 #include <glib/gstdio.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "../vmm/translation.h"
+#include "command_text.h"
 #include "disk.h"
 #include "launcher.h"
 #include "machine_client.h"
@@ -15,6 +18,7 @@
 /* For a machine to answer after its start, and how often to look. */
 #define START_SECONDS 30
 #define START_POLL_MS 20
+#define STATE_COLUMNS 10
 
 /* GOption leaves "--" in place where arguments that look like options follow. */
 static void drop_separator(int *argc, char **argv)
@@ -28,6 +32,13 @@ static void drop_separator(int *argc, char **argv)
 	}
 }
 
+void oriel_command_print_usage(const struct oriel_command *command)
+{
+	const char *arguments = *command->arguments ? _(command->arguments) : "";
+
+	fprintf(stderr, _("Usage: %s [OPTION...] %s\n"), g_get_prgname(), arguments);
+}
+
 gboolean oriel_command_parse(const struct oriel_command *command, const GOptionEntry *entries, int minimum,
 			     int maximum, int *argc, char ***argv, int *status)
 {
@@ -37,11 +48,12 @@ gboolean oriel_command_parse(const struct oriel_command *command, const GOptionE
 	int count;
 
 	g_set_prgname(name);
+	g_option_context_set_translation_domain(context, TRANSLATION_DOMAIN);
 	g_option_context_set_summary(context, command->summary);
 	if (entries)
-		g_option_context_add_main_entries(context, entries, NULL);
+		g_option_context_add_main_entries(context, entries, TRANSLATION_DOMAIN);
 	if (!g_option_context_parse(context, argc, argv, &error)) {
-		fprintf(stderr, "%s: %s\n", name, error->message);
+		oriel_command_say("%s", error->message);
 		*status = ORIEL_USAGE;
 		return FALSE;
 	}
@@ -49,21 +61,32 @@ gboolean oriel_command_parse(const struct oriel_command *command, const GOptionE
 	*status = ORIEL_USAGE;
 	count = *argc - 1;
 	if (count < minimum || count > maximum) {
-		fprintf(stderr, "Usage: %s [OPTION...] %s\n", name, command->arguments);
+		oriel_command_print_usage(command);
 		return FALSE;
 	}
 	for (int i = 1; i < *argc; i++) {
 		if (g_utf8_validate((*argv)[i], -1, NULL))
 			continue;
-		fprintf(stderr, "%s: argument %d is not UTF-8\n", name, i);
+		oriel_command_say(_("Argument %d is not UTF-8"), i);
 		return FALSE;
 	}
 	return TRUE;
 }
 
+void oriel_command_say(const char *format, ...)
+{
+	va_list arguments;
+
+	fprintf(stderr, "%s: ", g_get_prgname());
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+}
+
 int oriel_command_fail(GError *error)
 {
-	fprintf(stderr, "%s: %s\n", g_get_prgname(), error->message);
+	oriel_command_say("%s", error->message);
 	g_error_free(error);
 	return ORIEL_FAILURE;
 }
@@ -87,7 +110,7 @@ gboolean oriel_parse_size(const char *text, guint64 *size, GError **error)
 	}
 	if (!g_ascii_isdigit(*text) || *end || errno || number > (guint64)G_MAXINT64 >> shift) {
 		g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-			    "\"%s\" is not a size; sizes are like 20G or 512M", text);
+			    _("\"%s\" is not a size; sizes are like 20G or 512M"), text);
 		return FALSE;
 	}
 	*size = number << shift;
@@ -134,6 +157,23 @@ static void list_json(GString *json, const char *id, const char *state)
 	oriel_disk_json_close(json, '}');
 }
 
+static void print_state(const char *id, const char *state)
+{
+	static const struct {
+		const char *state, *shown;
+	} words[] = {
+		{ "starting", N_("starting") }, { "running", N_("running") }, { "paused", N_("paused") },
+		{ "crashed", N_("crashed") }, { "trouble", N_("trouble") }, { "stopped", N_("stopped") },
+		{ "broken", N_("broken") },
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(words); i++)
+		if (strcmp(words[i].state, state) == 0)
+			state = _(words[i].shown);
+	oriel_print_cell(stdout, state, STATE_COLUMNS);
+	printf(" %s\n", id);
+}
+
 int oriel_command_list(const struct oriel_command *command, int argc, char **argv)
 {
 	gboolean as_json = FALSE;
@@ -155,7 +195,7 @@ int oriel_command_list(const struct oriel_command *command, int argc, char **arg
 		if (as_json)
 			list_json(json, names[i], state);
 		else
-			printf("%-10s %s\n", state, names[i]);
+			print_state(names[i], state);
 	}
 	oriel_disk_json_close(json, ']');
 	if (as_json)
@@ -211,8 +251,8 @@ static int start_machine(const char *folder, const char *socket, gboolean headle
 		g_autofree char *reason = oriel_launch_complaints(complaints);
 
 		fprintf(stderr, "%s%s", reason, *reason ? "\n" : "");
-		fprintf(stderr, start.ended ? "%s: the machine did not start\n" :
-					      "%s: the machine does not answer, see its log\n", g_get_prgname());
+		oriel_command_say("%s", start.ended ? _("The machine did not start") :
+						      _("The machine does not answer, see its log"));
 	}
 	close(complaints);
 	return start.answered ? ORIEL_SUCCESS : ORIEL_FAILURE;
@@ -233,7 +273,7 @@ int oriel_command_start_machine(const char *name, gboolean headless)
 	machine_config_free(config);
 	running = oriel_machine_client_new(socket, NULL);
 	if (running) {
-		fprintf(stderr, "%s: the machine is already running\n", g_get_prgname());
+		oriel_command_say(_("The machine is already running"));
 		return ORIEL_FAILURE;
 	}
 	return start_machine(folder, socket, headless);
@@ -243,7 +283,7 @@ int oriel_command_start(const struct oriel_command *command, int argc, char **ar
 {
 	gboolean headless = FALSE;
 	const GOptionEntry entries[] = {
-		{ "headless", 0, 0, G_OPTION_ARG_NONE, &headless, "Start it without a window", NULL },
+		{ "headless", 0, 0, G_OPTION_ARG_NONE, &headless, N_("Start it without a window"), NULL },
 		{ NULL },
 	};
 	int status;

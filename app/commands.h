@@ -4,6 +4,7 @@
 #pragma once
 
 #include <glib.h>
+#include <glib/gi18n.h>
 
 G_BEGIN_DECLS
 
@@ -15,7 +16,7 @@ enum {
 
 struct oriel_command {
 	const char *name;
-	const char *arguments; /* for the usage line */
+	const char *arguments; /* for the usage line; this and the next to be translated */
 	const char *summary;
 	int (*run)(const struct oriel_command *command, int argc, char **argv);
 	const char *method; /* of control_commands.c: the D-Bus method without parameters that it is */
@@ -27,14 +28,18 @@ struct oriel_command {
  */
 gboolean oriel_command_parse(const struct oriel_command *command, const GOptionEntry *entries, int minimum,
 			     int maximum, int *argc, char ***argv, int *status);
+/* For arguments that are not what the command needs: the line that tells what it does. */
+void oriel_command_print_usage(const struct oriel_command *command);
 /* Prints the error, frees it and returns ORIEL_FAILURE. */
 int oriel_command_fail(GError *error);
+/* Prints a message, in the user's language, after the command's name. */
+void oriel_command_say(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 /* A number of bytes: 20G, 512M, 1T. */
 gboolean oriel_parse_size(const char *text, guint64 *size, GError **error);
 
 /* For the GOptionEntry list of commands that can print JSON */
-#define ORIEL_JSON_OPTION(variable) { "json", 0, 0, G_OPTION_ARG_NONE, variable, "Print JSON, for programs", NULL }
+#define ORIEL_JSON_OPTION(variable) { "json", 0, 0, G_OPTION_ARG_NONE, variable, N_("Print JSON, for programs"), NULL }
 
 /* Starts a machine and waits until it answers; returns the exit status. */
 int oriel_command_start_machine(const char *name, gboolean headless);

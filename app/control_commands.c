@@ -1,4 +1,5 @@
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 #include <stdio.h>
 
 #include "commands.h"
@@ -49,7 +50,7 @@ static GVariant *ask(const char *name, const char *method, const char *type, int
 		return NULL;
 	}
 	if (!g_variant_is_of_type(reply, G_VARIANT_TYPE(type))) {
-		fprintf(stderr, "%s: the machine answers with something else\n", g_get_prgname());
+		oriel_command_say(_("The machine answers with something else"));
 		*status = ORIEL_FAILURE;
 		return NULL;
 	}
@@ -81,7 +82,7 @@ int oriel_command_stop(const struct oriel_command *command, int argc, char **arg
 		return oriel_command_fail(error);
 	if (oriel_machine_client_wait_gone(client, STOP_SECONDS))
 		return ORIEL_SUCCESS;
-	fprintf(stderr, "%s: the machine is still there after %d seconds\n", g_get_prgname(), STOP_SECONDS);
+	oriel_command_say(_("The machine is still there after %d seconds"), STOP_SECONDS);
 	return ORIEL_FAILURE;
 }
 
@@ -112,7 +113,8 @@ int oriel_command_insert(const struct oriel_command *command, int argc, char **a
 	g_autofree char *path = NULL;
 	int drive = -1, status;
 	const GOptionEntry entries[] = {
-		{ "drive", 0, 0, G_OPTION_ARG_INT, &drive, "CD drive by port (default: the first one)", "PORT" },
+		{ "drive", 0, 0, G_OPTION_ARG_INT, &drive, N_("CD drive by port (default: the first one)"),
+		  N_("PORT") },
 		{ NULL },
 	};
 
@@ -127,8 +129,9 @@ int oriel_command_eject(const struct oriel_command *command, int argc, char **ar
 	gboolean force = FALSE;
 	int drive = -1, status;
 	const GOptionEntry entries[] = {
-		{ "drive", 0, 0, G_OPTION_ARG_INT, &drive, "CD drive by port (default: the first one)", "PORT" },
-		{ "force", 0, 0, G_OPTION_ARG_NONE, &force, "Even if the guest has locked the tray", NULL },
+		{ "drive", 0, 0, G_OPTION_ARG_INT, &drive, N_("CD drive by port (default: the first one)"),
+		  N_("PORT") },
+		{ "force", 0, 0, G_OPTION_ARG_NONE, &force, N_("Even if the guest has locked the tray"), NULL },
 		{ NULL },
 	};
 
@@ -145,7 +148,7 @@ static int call_host_device(const char *name, const char *method, const char *pl
 
 	if (g_strv_length(parts) != 2 || !g_ascii_string_to_unsigned(parts[0], 10, 0, 255, &bus, NULL) ||
 	    !g_ascii_string_to_unsigned(parts[1], 10, 0, 255, &address, NULL)) {
-		fprintf(stderr, "%s: \"%s\" is no BUS.ADDRESS such as 1.4; see oriel usb\n", g_get_prgname(), place);
+		oriel_command_say(_("\"%s\" is no BUS.ADDRESS such as 1.4; see oriel usb"), place);
 		return ORIEL_USAGE;
 	}
 	return call(name, method, g_variant_new("(yy)", (guint8)bus, (guint8)address));
@@ -163,7 +166,7 @@ static int plug_or_unplug(const struct oriel_command *command, const struct usb_
 	int status;
 	const GOptionEntry entries[] = {
 		{ usb->flag, 0, 0, G_OPTION_ARG_NONE, &flag, usb->flag_help, NULL },
-		{ "host", 0, 0, G_OPTION_ARG_NONE, &host, "FILE is BUS.ADDRESS of a USB device of the host", NULL },
+		{ "host", 0, 0, G_OPTION_ARG_NONE, &host, N_("FILE is BUS.ADDRESS of a USB device of the host"), NULL },
 		{ NULL },
 	};
 
@@ -178,7 +181,7 @@ static int plug_or_unplug(const struct oriel_command *command, const struct usb_
 int oriel_command_plug(const struct oriel_command *command, int argc, char **argv)
 {
 	static const struct usb_command plug = { "PlugStick", "PlugHostDevice", "read-only",
-						 "The guest cannot change the image" };
+						 N_("The guest cannot change the image") };
 
 	return plug_or_unplug(command, &plug, argc, argv);
 }
@@ -186,7 +189,7 @@ int oriel_command_plug(const struct oriel_command *command, int argc, char **arg
 int oriel_command_unplug(const struct oriel_command *command, int argc, char **argv)
 {
 	static const struct usb_command unplug = { "UnplugStick", "UnplugHostDevice", "force",
-						   "Even if the guest still writes to the stick" };
+						   N_("Even if the guest still writes to the stick") };
 
 	return plug_or_unplug(command, &unplug, argc, argv);
 }
@@ -208,7 +211,7 @@ int oriel_command_usb(const struct oriel_command *command, int argc, char **argv
 		return status;
 	g_variant_get(reply, "(a(yyqqsb))", &devices);
 	while (g_variant_iter_next(devices, "(yyqq&sb)", &bus, &address, &vendor, &product, &name, &plugged))
-		printf("%u.%u %04x:%04x %s%s\n", bus, address, vendor, product, name, plugged ? " (plugged in)" : "");
+		printf("%u.%u %04x:%04x %s%s\n", bus, address, vendor, product, name, plugged ? _(" (plugged in)") : "");
 	return ORIEL_SUCCESS;
 }
 
@@ -227,7 +230,7 @@ int oriel_command_type(const struct oriel_command *command, int argc, char **arg
 	gboolean enter = FALSE;
 	int status;
 	const GOptionEntry entries[] = {
-		{ "enter", 0, 0, G_OPTION_ARG_NONE, &enter, "Press Enter after the text", NULL },
+		{ "enter", 0, 0, G_OPTION_ARG_NONE, &enter, N_("Press Enter after the text"), NULL },
 		{ NULL },
 	};
 

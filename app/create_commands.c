@@ -30,7 +30,7 @@ struct create {
 static void warn(const char *text)
 {
 	if (text)
-		fprintf(stderr, "%s: %s\n", g_get_prgname(), text);
+		oriel_command_say("%s", text);
 }
 
 static gboolean recognise(struct create *create, const char *path, GError **error)
@@ -46,7 +46,7 @@ static gboolean recognise(struct create *create, const char *path, GError **erro
 	info = oriel_media_get_info(create->media);
 	if (info->kind == ORIEL_MEDIA_DISK) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-			    "%s is a disk image, not a disc image; \"oriel import\" makes a machine from it", path);
+			    _("%s is a disk image, not a disc image; \"oriel import\" makes a machine from it"), path);
 		return FALSE;
 	}
 	warn(info->problem);
@@ -58,10 +58,10 @@ static gboolean find_packaged(struct create *create, GError **error)
 	create->installer = oriel_packaged_find("/");
 	if (!create->installer)
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
-			    "Only Debian packages its installer. Download an ISO file, and give it with --iso");
+			    _("Only Debian packages its installer. Download an ISO file, and give it with --iso"));
 	else if (create->installer->command)
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
-			    "The installer is a package that is not installed yet: %s", create->installer->command);
+			    _("The installer is a package that is not installed yet: %s"), create->installer->command);
 	else if (!create->system && oriel_systems_find(create->systems, create->installer->system))
 		create->system = g_strdup(create->installer->system);
 	return create->installer && !create->installer->command;
@@ -77,7 +77,8 @@ static OrielSystem *find_system(struct create *create, GError **error)
 	system = oriel_systems_find(create->systems, create->system);
 	if (!system)
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
-			    "There is no system \"%s\"; \"oriel systems\" shows those that there are", create->system);
+			    _("There is no system \"%s\"; \"oriel systems\" shows those that there are"),
+			    create->system);
 	return system;
 }
 
@@ -146,19 +147,20 @@ int oriel_command_create(const struct oriel_command *command, int argc, char **a
 	struct create create = { .iso = NULL };
 	g_autofree char *id = NULL;
 	const GOptionEntry entries[] = {
-		{ "iso", 0, 0, G_OPTION_ARG_FILENAME, &create.iso, "Disc image in the CD drive", "FILE" },
+		{ "iso", 0, 0, G_OPTION_ARG_FILENAME, &create.iso, N_("Disc image in the CD drive"), N_("FILE") },
 		{ "packaged", 0, 0, G_OPTION_ARG_NONE, &create.packaged,
-		  "With Debian's installer from this computer's packages", NULL },
+		  N_("With Debian's installer from this computer's packages"), NULL },
 		{ "system", 0, 0, G_OPTION_ARG_STRING, &create.system,
-		  "What will be installed, instead of what the disc has (see \"oriel systems\")", "ID" },
+		  N_("What will be installed, instead of what the disc has (see \"oriel systems\")"), N_("ID") },
 		{ "disk", 0, 0, G_OPTION_ARG_STRING, &create.disk,
-		  "Size of the disk, such as 20G; 0 for none (default: what the system needs, or 32G)", "SIZE" },
-		{ "memory", 0, 0, G_OPTION_ARG_INT64, &create.memory, "Memory in MiB (default: as the system needs)",
-		  "MIB" },
-		{ "cpus", 0, 0, G_OPTION_ARG_INT, &create.cpus, "Number of processors (default: as the system needs)",
-		  "COUNT" },
-		{ "start", 0, 0, G_OPTION_ARG_NONE, &create.start, "Start it", NULL },
-		{ "headless", 0, 0, G_OPTION_ARG_NONE, &create.headless, "Start it without a window", NULL },
+		  N_("Size of the disk, such as 20G; 0 for none (default: what the system needs, or 32G)"),
+		  N_("SIZE") },
+		{ "memory", 0, 0, G_OPTION_ARG_INT64, &create.memory,
+		  N_("Memory in MiB (default: as the system needs)"), N_("MIB") },
+		{ "cpus", 0, 0, G_OPTION_ARG_INT, &create.cpus,
+		  N_("Number of processors (default: as the system needs)"), N_("COUNT") },
+		{ "start", 0, 0, G_OPTION_ARG_NONE, &create.start, N_("Start it"), NULL },
+		{ "headless", 0, 0, G_OPTION_ARG_NONE, &create.headless, N_("Start it without a window"), NULL },
 		{ NULL },
 	};
 	GError *error = NULL;
@@ -168,15 +170,15 @@ int oriel_command_create(const struct oriel_command *command, int argc, char **a
 	if (!oriel_command_parse(command, entries, 0, 1, &argc, &argv, &status))
 		return status;
 	if (create.packaged && create.iso) {
-		fprintf(stderr, "%s: the installer is either --packaged or an --iso\n", g_get_prgname());
+		oriel_command_say(_("The installer is either --packaged or an --iso"));
 		return ORIEL_USAGE;
 	}
 	if (argc < 2 && !create.iso && !create.packaged) {
-		fprintf(stderr, "%s: the machine needs a name, or a disc image to be named after\n", g_get_prgname());
+		oriel_command_say(_("The machine needs a name, or a disc image to be named after"));
 		return ORIEL_USAGE;
 	}
 	if (create.memory < 0 || create.memory > G_MAXINT64 >> 20 || create.cpus < 0) {
-		fprintf(stderr, "%s: memory and cpus are positive numbers\n", g_get_prgname());
+		oriel_command_say(_("Memory and cpus are positive numbers"));
 		return ORIEL_FAILURE;
 	}
 	create.systems = oriel_systems_new();
@@ -223,8 +225,10 @@ int oriel_command_import(const struct oriel_command *command, int argc, char **a
 	gint64 memory = 0;
 	int cpus = 0, status;
 	const GOptionEntry entries[] = {
-		{ "memory", 0, 0, G_OPTION_ARG_INT64, &memory, "Memory in MiB (default: the appliance's)", "MIB" },
-		{ "cpus", 0, 0, G_OPTION_ARG_INT, &cpus, "Number of processors (default: the appliance's)", "COUNT" },
+		{ "memory", 0, 0, G_OPTION_ARG_INT64, &memory, N_("Memory in MiB (default: the appliance's)"),
+		  N_("MIB") },
+		{ "cpus", 0, 0, G_OPTION_ARG_INT, &cpus, N_("Number of processors (default: the appliance's)"),
+		  N_("COUNT") },
 		{ NULL },
 	};
 	g_autofree char *taken = NULL;
@@ -234,7 +238,7 @@ int oriel_command_import(const struct oriel_command *command, int argc, char **a
 	if (!oriel_command_parse(command, entries, 1, 2, &argc, &argv, &status))
 		return status;
 	if (memory < 0 || memory > G_MAXINT64 >> 20 || cpus < 0) {
-		fprintf(stderr, "%s: memory and cpus are positive numbers\n", g_get_prgname());
+		oriel_command_say(_("Memory and cpus are positive numbers"));
 		return ORIEL_FAILURE;
 	}
 	if (argc > 2) {
@@ -243,7 +247,7 @@ int oriel_command_import(const struct oriel_command *command, int argc, char **a
 		if (!taken)
 			return oriel_command_fail(error);
 		if (g_file_test(taken, G_FILE_TEST_EXISTS)) {
-			fprintf(stderr, "%s: there is a machine named \"%s\" already\n", g_get_prgname(), argv[2]);
+			oriel_command_say(_("There is a machine named \"%s\" already"), argv[2]);
 			return ORIEL_FAILURE;
 		}
 		description.id = argv[2];
@@ -410,6 +414,6 @@ int oriel_command_check(const struct oriel_command *command, int argc, char **ar
 	if (as_json)
 		printf("%s\n", json->str);
 	else if (!info->problems->len)
-		printf("This computer can run machines\n");
+		printf("%s\n", _("This computer can run machines"));
 	return info->problems->len ? ORIEL_FAILURE : ORIEL_SUCCESS;
 }

@@ -1,6 +1,7 @@
 #include "disk.h"
 
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 #include <string.h>
 
 struct conversion {
@@ -37,7 +38,7 @@ static gboolean convert(const struct conversion *conversion, const char *source,
 		return convert_own(conversion, source, target, job, error);
 	if (conversion->snapshot) {
 		g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-			    "Snapshots can only be converted from qcow2 to qcow2 or raw");
+			    _("Snapshots can only be converted from qcow2 to qcow2 or raw"));
 		return FALSE;
 	}
 	return oriel_disk_foreign_convert(source, source_format, target, target_format, &conversion->options,
@@ -49,10 +50,10 @@ int oriel_disk_convert(const struct oriel_command *command, int argc, char **arg
 	struct conversion conversion = { 0 };
 	const GOptionEntry more[] = {
 		{ "source-format", 0, 0, G_OPTION_ARG_STRING, &conversion.source_format,
-		  "Format of the source (default: what its first bytes say)", "FORMAT" },
-		{ "compress", 'c', 0, G_OPTION_ARG_NONE, &conversion.compress, "Compress the clusters", NULL },
+		  N_("Format of the source (default: what its first bytes say)"), N_("FORMAT") },
+		{ "compress", 'c', 0, G_OPTION_ARG_NONE, &conversion.compress, N_("Compress the clusters"), NULL },
 		{ "snapshot", 0, 0, G_OPTION_ARG_STRING, &conversion.snapshot,
-		  "Copy that snapshot, not the present state", "NAME" },
+		  N_("Copy that snapshot, not the present state"), N_("NAME") },
 		{ NULL },
 	};
 	g_autofree GOptionEntry *entries = oriel_disk_option_entries(&conversion.options, more);
@@ -103,11 +104,11 @@ int oriel_disk_rebase(const struct oriel_command *command, int argc, char **argv
 	g_autofree char *format_name = NULL;
 	gboolean none = FALSE, only_name = FALSE, done;
 	const GOptionEntry entries[] = {
-		{ "backing-format", 0, 0, G_OPTION_ARG_STRING, &format_name, "Format of BACKING: raw or qcow2",
-		  "FORMAT" },
-		{ "none", 0, 0, G_OPTION_ARG_NONE, &none, "Have no backing image any more", NULL },
+		{ "backing-format", 0, 0, G_OPTION_ARG_STRING, &format_name, N_("Format of BACKING: raw or qcow2"),
+		  N_("FORMAT") },
+		{ "none", 0, 0, G_OPTION_ARG_NONE, &none, N_("Have no backing image any more"), NULL },
 		{ "only-name", 'u', 0, G_OPTION_ARG_NONE, &only_name,
-		  "BACKING has the same contents: it was only moved", NULL },
+		  N_("BACKING has the same contents: it was only moved"), NULL },
 		{ NULL },
 	};
 	struct oriel_disk_job job;
@@ -118,10 +119,9 @@ int oriel_disk_rebase(const struct oriel_command *command, int argc, char **argv
 		return status;
 	if (none == (argc > 2))
 		g_set_error(&error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-			    "Either a backing image or --none is needed");
+			    _("Either a backing image or --none is needed"));
 	else if (none && (format_name || only_name))
-		g_set_error(&error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-			    "--none goes with no other option");
+		g_set_error(&error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, _("--none goes with no other option"));
 	if (error || !oriel_disk_parse_format(format_name, &format, &error))
 		return oriel_command_fail(error);
 	oriel_disk_job_begin(&job);

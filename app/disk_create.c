@@ -1,5 +1,8 @@
 #include "disk.h"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
+
 static int create(const struct oriel_disk_options *options, struct image_create_options *target, GError *error)
 {
 	struct oriel_disk_job job;
@@ -32,7 +35,7 @@ int oriel_disk_create(const struct oriel_command *command, int argc, char **argv
 		oriel_parse_size(argv[2], &size, &error);
 	else if (!options.backing)
 		g_set_error(&error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-			    "A disk without a backing image needs a size, such as 20G");
+			    _("A disk without a backing image needs a size, such as 20G"));
 	target.size = size;
 	status = create(&options, &target, error);
 	oriel_disk_options_clear(&options);
@@ -50,7 +53,7 @@ static gboolean parse_new_size(const char *path, const char *text, gboolean shri
 	image_info_clear(&info);
 	if (*text == '-' ? *size >= info.size : *text == '+' && *size > G_MAXINT64 - info.size) {
 		g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-			    "The disk has %" G_GUINT64_FORMAT " bytes, which cannot change by %s", info.size, text);
+			    _("The disk has %" PRIu64 " bytes, which cannot change by %s"), info.size, text);
 		return FALSE;
 	}
 	if (relative)
@@ -58,8 +61,8 @@ static gboolean parse_new_size(const char *path, const char *text, gboolean shri
 	if (*size >= info.size || shrink)
 		return TRUE;
 	g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-		    "The disk would become smaller, and what is behind its new end would be lost. Shrink the guest's "
-		    "partitions first, then say --shrink");
+		    _("The disk would become smaller, and what is behind its new end would be lost. Shrink the "
+		      "guest's partitions first, then say --shrink"));
 	return FALSE;
 }
 
@@ -69,9 +72,9 @@ int oriel_disk_resize(const struct oriel_command *command, int argc, char **argv
 	gboolean shrink = FALSE, done;
 	const GOptionEntry entries[] = {
 		{ "shrink", 0, 0, G_OPTION_ARG_NONE, &shrink,
-		  "Smaller is what I want, and what is behind the new end may be lost", NULL },
+		  N_("Smaller is what I want, and what is behind the new end may be lost"), NULL },
 		{ "preallocation", 0, 0, G_OPTION_ARG_STRING, &mode,
-		  "Of what is added: off, metadata, falloc, full", "MODE" },
+		  N_("Of what is added: off, metadata, falloc, full"), N_("MODE") },
 		{ NULL },
 	};
 	enum image_preallocation preallocation = IMAGE_PREALLOCATION_OFF;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
@@ -90,11 +91,12 @@ static gboolean make_arguments(GPtrArray *arguments, const char *source, const c
 	gboolean qcow2 = strcmp(target_format, "qcow2") == 0;
 
 	if (options->backing || options->data_file)
-		return refuse(error, "A foreign format can neither get a backing image nor a data file. Convert it "
-				     "to qcow2 first");
+		return refuse(error,
+			      _("A foreign format can neither get a backing image nor a data file. Convert it to "
+				"qcow2 first"));
 	if (!qcow2 && (options->cluster_size || options->refcount_bits || options->extended_l2 || options->version ||
 		       options->lazy_refcounts || options->compression || options->preallocation))
-		return refuse(error, "These options are for qcow2 images");
+		return refuse(error, _("These options are for qcow2 images"));
 	if (!oriel_disk_options_apply(options, &create, error))
 		return FALSE;
 	for (const char *const *fixed = (const char *const[]){ "qemu-img", "convert", "-p", "-f", source_format, "-O",
@@ -153,9 +155,9 @@ static gboolean finish(GPid process, gboolean stopped, const char *complaints, G
 	while (waitpid(process, &status, 0) < 0 && errno == EINTR)
 		;
 	if (stopped)
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "Stopped on request");
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, _("Stopped on request"));
 	else if (!WIFEXITED(status) || WEXITSTATUS(status))
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "%s", *trimmed ? trimmed : "qemu-img failed");
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "%s", *trimmed ? trimmed : _("qemu-img failed"));
 	return !stopped && WIFEXITED(status) && !WEXITSTATUS(status);
 }
 
@@ -183,8 +185,9 @@ static gboolean run(char **arguments, struct oriel_disk_job *job, GError **error
 		done = finish(process, stopped, complaints ? complaints : "", error);
 	} else if (g_error_matches(failure, G_SPAWN_ERROR, G_SPAWN_ERROR_NOENT)) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
-			    "Foreign formats are converted by the program qemu-img, which is not installed. Install "
-			    "the package qemu-utils (Debian, Ubuntu), qemu-img (Fedora, Arch) or qemu-tools (openSUSE)");
+			    _("Foreign formats are converted by the program qemu-img, which is not installed. "
+			      "Install the package qemu-utils (Debian, Ubuntu), qemu-img (Fedora, Arch) or "
+			      "qemu-tools (openSUSE)"));
 	} else {
 		g_propagate_error(error, g_steal_pointer(&failure));
 	}
@@ -202,7 +205,8 @@ static gboolean clear_target(const char *target, gboolean overwrite, GError **er
 		return TRUE;
 	if (!overwrite || !g_file_test(target, G_FILE_TEST_IS_REGULAR)) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_EXIST,
-			    "Cannot create %s: it is there already. Choose another name, or remove it first", target);
+			    _("Cannot create %s: it is there already. Choose another name, or remove it first"),
+			    target);
 		return FALSE;
 	}
 	block = block_open(&options, error);
@@ -211,7 +215,7 @@ static gboolean clear_target(const char *target, gboolean overwrite, GError **er
 	block_close(block);
 	if (g_unlink(target) == 0)
 		return TRUE;
-	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "Cannot remove %s: %s", target,
+	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), _("Cannot remove %s: %s"), target,
 		    g_strerror(errno));
 	return FALSE;
 }
@@ -227,7 +231,7 @@ gboolean oriel_disk_foreign_convert(const char *source, const char *source_forma
 	if (!source_format)
 		source_format = image_format_name(image_probe(source));
 	if (strcmp(from, to) == 0)
-		return refuse(error, "Source and target are the same file");
+		return refuse(error, _("Source and target are the same file"));
 	if (!make_arguments(arguments, source, source_format, target, target_format, options, compress, error) ||
 	    !clear_target(target, options->overwrite, error))
 		return FALSE;

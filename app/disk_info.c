@@ -1,7 +1,15 @@
 #include "disk.h"
 
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "command_text.h"
+
+/* Wide enough for the names in any language */
+#define NAME_COLUMNS 18
+#define EXTENT_COLUMNS 14
 
 static const char *compression_name(enum image_compression compression)
 {
@@ -12,7 +20,7 @@ static const char *compression_name(enum image_compression compression)
 
 char *oriel_disk_format_size(guint64 size)
 {
-	static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	static const char *const units[] = { N_("bytes"), "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
 	double number = (double)size;
 	guint unit = 0;
 
@@ -20,7 +28,7 @@ char *oriel_disk_format_size(guint64 size)
 		number /= 1024;
 		unit++;
 	}
-	return g_strdup_printf(unit ? "%.1f %s" : "%.0f %s", number, units[unit]);
+	return g_strdup_printf(unit ? "%.1f %s" : "%.0f %s", number, unit ? units[unit] : _(units[unit]));
 }
 
 static void print_line(const char *name, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -29,7 +37,8 @@ static void print_line(const char *name, const char *format, ...)
 {
 	va_list arguments;
 
-	printf("%-15s ", name);
+	oriel_print_cell(stdout, name, NAME_COLUMNS);
+	putchar(' ');
 	va_start(arguments, format);
 	vprintf(format, arguments);
 	va_end(arguments);
@@ -50,33 +59,33 @@ static void print_snapshots(const GArray *snapshots)
 		g_autoptr(GDateTime) date = g_date_time_new_from_unix_local(snapshot->date_seconds);
 		g_autofree char *text = g_date_time_format(date, "%F %T");
 
-		print_line(i ? "" : "snapshots", "%s  %s  %s", snapshot->id, text, snapshot->name);
+		print_line(i ? "" : _("snapshots"), "%s  %s  %s", snapshot->id, text, snapshot->name);
 	}
 }
 
 static void print_info(const char *path, const struct image_info *info, const GArray *snapshots)
 {
-	print_line("file", "%s", path);
-	print_line("format", "%s", image_format_name(info->format));
-	print_size("disk", info->size);
-	print_size("file length", info->file_size);
-	print_size("on the host", info->disk_size);
+	print_line(_("file"), "%s", path);
+	print_line(_("format"), "%s", image_format_name(info->format));
+	print_size(_("disk"), info->size);
+	print_size(_("file length"), info->file_size);
+	print_size(_("on the host"), info->disk_size);
 	if (info->format != BLOCK_FORMAT_QCOW2)
 		return;
-	print_line("qcow2 version", "%u", info->version);
-	print_size("cluster size", info->cluster_size);
-	print_line("refcount bits", "%u", info->refcount_bits);
-	print_line("compression", "%s", compression_name(info->compression));
-	print_line("extended L2", "%s", info->extended_l2 ? "yes" : "no");
-	print_line("lazy refcounts", "%s", info->lazy_refcounts ? "yes" : "no");
+	print_line(_("qcow2 version"), "%u", info->version);
+	print_size(_("cluster size"), info->cluster_size);
+	print_line(_("refcount bits"), "%u", info->refcount_bits);
+	print_line(_("compression"), "%s", compression_name(info->compression));
+	print_line(_("extended L2"), "%s", info->extended_l2 ? _("yes") : _("no"));
+	print_line(_("lazy refcounts"), "%s", info->lazy_refcounts ? _("yes") : _("no"));
 	if (info->backing_path)
-		print_line("backing image", "%s%s%s%s", info->backing_path, info->backing_format ? " (" : "",
+		print_line(_("backing image"), "%s%s%s%s", info->backing_path, info->backing_format ? " (" : "",
 			   info->backing_format ? info->backing_format : "", info->backing_format ? ")" : "");
 	if (info->data_path)
-		print_line("data file", "%s", info->data_path);
+		print_line(_("data file"), "%s", info->data_path);
 	if (info->bitmaps)
-		print_line("bitmaps", "%u", info->bitmaps);
-	print_line("state", "%s", info->corrupt ? "damaged" : info->dirty ? "not closed properly" : "sound");
+		print_line(_("bitmaps"), "%u", info->bitmaps);
+	print_line(_("state"), "%s", info->corrupt ? _("damaged") : info->dirty ? _("not closed properly") : _("sound"));
 	print_snapshots(snapshots);
 }
 
@@ -146,7 +155,8 @@ int oriel_disk_info(const struct oriel_command *command, int argc, char **argv)
 {
 	gboolean as_json = FALSE;
 	const GOptionEntry entries[] = {
-		{ "json", 0, 0, G_OPTION_ARG_NONE, &as_json, "For programs, with the names that qemu-img has", NULL },
+		{ "json", 0, 0, G_OPTION_ARG_NONE, &as_json, N_("For programs, with the names that qemu-img has"),
+		  NULL },
 		{ NULL },
 	};
 	GArray *snapshots = NULL;
@@ -162,7 +172,7 @@ int oriel_disk_info(const struct oriel_command *command, int argc, char **argv)
 		snapshots = image_snapshot_list(argv[1], &error);
 	/* The rest can be told all the same. */
 	if (error)
-		fprintf(stderr, "%s: %s\n", g_get_prgname(), error->message);
+		oriel_command_say("%s", error->message);
 	g_clear_error(&error);
 	if (!snapshots)
 		snapshots = g_array_new(FALSE, FALSE, sizeof(struct image_snapshot));
@@ -177,19 +187,23 @@ int oriel_disk_info(const struct oriel_command *command, int argc, char **argv)
 static void print_check(const struct image_check *check)
 {
 	if (check->corruptions_fixed || check->leaks_fixed)
-		printf("Repaired: %" G_GUINT64_FORMAT " errors, %" G_GUINT64_FORMAT " leaked clusters\n",
-		       check->corruptions_fixed, check->leaks_fixed);
+		/* TRANSLATORS: numbers of both */
+		printf(_("Repaired: %" PRIu64 " errors, %" PRIu64 " leaked clusters\n"), check->corruptions_fixed,
+		       check->leaks_fixed);
 	if (check->corruptions)
-		printf("%" G_GUINT64_FORMAT " errors: data is damaged or in danger. Keep a copy, then run it with "
-		       "--repair\n", check->corruptions);
+		printf(ngettext("%" PRIu64 " error: data is damaged or in danger. Keep a copy, then run it with "
+				"--repair\n",
+				"%" PRIu64 " errors: data is damaged or in danger. Keep a copy, then run it with "
+				"--repair\n", check->corruptions), check->corruptions);
 	if (check->leaks)
-		printf("%" G_GUINT64_FORMAT " leaked clusters: they take space, and do no harm. --repair gives it "
-		       "back\n", check->leaks);
+		printf(ngettext("%" PRIu64 " leaked cluster: it takes space, and does no harm. --repair gives it "
+				"back\n",
+				"%" PRIu64 " leaked clusters: they take space, and do no harm. --repair gives it "
+				"back\n", check->leaks), check->leaks);
 	if (!check->corruptions && !check->leaks)
-		printf("The image is sound\n");
-	printf("%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " clusters are allocated, %" G_GUINT64_FORMAT
-	       " of them compressed, %" G_GUINT64_FORMAT " out of sequence\n", check->allocated, check->clusters,
-	       check->compressed, check->fragmented);
+		printf("%s\n", _("The image is sound"));
+	printf(_("%" PRIu64 " of %" PRIu64 " clusters are allocated, %" PRIu64 " of them compressed, %" PRIu64
+		 " out of sequence\n"), check->allocated, check->clusters, check->compressed, check->fragmented);
 }
 
 static void print_check_json(const char *path, const struct image_check *check)
@@ -226,8 +240,9 @@ int oriel_disk_check(const struct oriel_command *command, int argc, char **argv)
 {
 	gboolean as_json = FALSE, repair = FALSE, done;
 	const GOptionEntry entries[] = {
-		{ "repair", 'r', 0, G_OPTION_ARG_NONE, &repair, "Mend what is wrong", NULL },
-		{ "json", 0, 0, G_OPTION_ARG_NONE, &as_json, "For programs, with the names that qemu-img has", NULL },
+		{ "repair", 'r', 0, G_OPTION_ARG_NONE, &repair, N_("Mend what is wrong"), NULL },
+		{ "json", 0, 0, G_OPTION_ARG_NONE, &as_json, N_("For programs, with the names that qemu-img has"),
+		  NULL },
 		{ NULL },
 	};
 	struct oriel_disk_job job;
@@ -254,13 +269,13 @@ int oriel_disk_check(const struct oriel_command *command, int argc, char **argv)
 static void print_extent(const struct image_extent *extent, void *unused)
 {
 	(void)unused;
-	printf("%#14" G_GINT64_MODIFIER "x %#14" G_GINT64_MODIFIER "x  ", extent->start, extent->length);
+	printf("%#*" PRIx64 " %#*" PRIx64 "  ", EXTENT_COLUMNS, extent->start, EXTENT_COLUMNS, extent->length);
 	if (extent->compressed)
-		printf("compressed  %s\n", extent->path);
+		printf(_("compressed  %s\n"), extent->path);
 	else if (extent->data)
-		printf("data        %s at %#" G_GINT64_MODIFIER "x\n", extent->path, extent->offset);
+		printf(_("data        %s at %#" PRIx64 "\n"), extent->path, extent->offset);
 	else
-		printf("%s\n", extent->present ? "zeroes" : "nothing");
+		printf("%s\n", extent->present ? _("zeroes") : _("nothing"));
 }
 
 static void add_extent(const struct image_extent *extent, void *opaque)
@@ -279,12 +294,23 @@ static void add_extent(const struct image_extent *extent, void *opaque)
 	oriel_disk_json_close(json, '}');
 }
 
+/* Over columns of numbers, which are ASCII and so can be printed by width. */
+static void print_extent_title(void)
+{
+	const char *titles[] = { _("start"), _("length") };
+
+	for (gsize i = 0; i < G_N_ELEMENTS(titles); i++)
+		printf("%s%*s%s", i ? " " : "", MAX(EXTENT_COLUMNS - (int)g_utf8_strlen(titles[i], -1), 0), "", titles[i]);
+	printf("  %s\n", _("contents"));
+}
+
 int oriel_disk_map(const struct oriel_command *command, int argc, char **argv)
 {
 	g_autoptr(GString) json = g_string_new(NULL);
 	gboolean as_json = FALSE;
 	const GOptionEntry entries[] = {
-		{ "json", 0, 0, G_OPTION_ARG_NONE, &as_json, "For programs, with the names that qemu-img has", NULL },
+		{ "json", 0, 0, G_OPTION_ARG_NONE, &as_json, N_("For programs, with the names that qemu-img has"),
+		  NULL },
 		{ NULL },
 	};
 	GError *error = NULL;
@@ -295,7 +321,7 @@ int oriel_disk_map(const struct oriel_command *command, int argc, char **argv)
 	if (as_json)
 		oriel_disk_json_open(json, NULL, '[');
 	else
-		printf("%14s %14s  %s\n", "start", "length", "contents");
+		print_extent_title();
 	if (!image_map(argv[1], as_json ? add_extent : print_extent, json, &error))
 		return oriel_command_fail(error);
 	if (as_json) {

@@ -65,6 +65,6 @@ int oriel_disk_snapshot(const struct oriel_command *command, int argc, char **ar
 		done = actions[i].run(argv[2], argv[3], &error);
 		return oriel_disk_job_end(&job, done, error);
 	}
-	fprintf(stderr, "Usage: %s %s\n", g_get_prgname(), command->arguments);
+	oriel_command_print_usage(command);
 	return ORIEL_USAGE;
 }

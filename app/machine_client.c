@@ -1,5 +1,7 @@
 #include "machine_client.h"
 
+#include <glib/gi18n.h>
+
 #define OBJECT_PATH "/io/github/oriel/Machine"
 #define INTERFACE "io.github.oriel.Machine"
 
@@ -75,10 +77,10 @@ static OrielMachineClient *wrap(GDBusConnection *connection, GError *reason, GEr
 		if (g_error_matches(reason, G_IO_ERROR, G_IO_ERROR_NOT_FOUND) ||
 		    g_error_matches(reason, G_IO_ERROR, G_IO_ERROR_CONNECTION_REFUSED)) {
 			g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
-				    "The machine is not running; \"oriel start\" starts it");
+				    _("The machine is not running; \"oriel start\" starts it"));
 			g_error_free(reason);
 		} else {
-			g_propagate_prefixed_error(error, reason, "Cannot talk to the machine: ");
+			g_propagate_prefixed_error(error, reason, _("Cannot talk to the machine: "));
 		}
 		return NULL;
 	}

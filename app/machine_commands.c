@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 #include <glib/gstdio.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,7 +26,7 @@ static char *find_folder(const char *name, GError **error)
 	if (g_file_test(folder, G_FILE_TEST_IS_DIR))
 		return g_steal_pointer(&folder);
 	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
-		    "There is no machine named \"%s\"; \"oriel list\" shows those that there are", name);
+		    _("There is no machine named \"%s\"; \"oriel list\" shows those that there are"), name);
 	return NULL;
 }
 
@@ -49,7 +50,7 @@ static char *find_stopped(const char *name)
 	}
 	if (!is_running(folder))
 		return g_steal_pointer(&folder);
-	fprintf(stderr, "%s: the machine is running; stop it first\n", g_get_prgname());
+	oriel_command_say(_("The machine is running; stop it first"));
 	return NULL;
 }
 
@@ -87,7 +88,7 @@ int oriel_command_delete(const struct oriel_command *command, int argc, char **a
 {
 	gboolean permanently = FALSE, done;
 	const GOptionEntry entries[] = {
-		{ "permanently", 0, 0, G_OPTION_ARG_NONE, &permanently, "Not to the trash, but for good", NULL },
+		{ "permanently", 0, 0, G_OPTION_ARG_NONE, &permanently, N_("Not to the trash, but for good"), NULL },
 		{ NULL },
 	};
 	g_autofree char *folder = NULL;
@@ -101,7 +102,7 @@ int oriel_command_delete(const struct oriel_command *command, int argc, char **a
 		return ORIEL_FAILURE;
 	done = permanently ? oriel_store_delete(folder, &error) : oriel_store_trash(folder, &error);
 	if (!done && g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED))
-		g_prefix_error(&error, "There is no trash for it; --permanently deletes it for good. ");
+		g_prefix_error(&error, _("There is no trash for it; --permanently deletes it for good. "));
 	return done ? ORIEL_SUCCESS : oriel_command_fail(error);
 }
 
@@ -181,7 +182,7 @@ static gboolean change_config(GKeyFile *file, const char *path, const char *name
 
 	if (!dot || dot == name || !dot[1]) {
 		g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-			    "\"%s\" is not a key; keys are like machine.memory", name);
+			    _("\"%s\" is not a key; keys are like machine.memory"), name);
 		return FALSE;
 	}
 	if (value)
@@ -200,7 +201,7 @@ static int show_key(GKeyFile *file, const char *name)
 	g_autofree char *value = dot ? g_key_file_get_string(file, group, dot + 1, NULL) : NULL;
 
 	if (!value) {
-		fprintf(stderr, "%s: machine.conf does not have %s; it is the default\n", g_get_prgname(), name);
+		oriel_command_say(_("%s is not in machine.conf; it has its default"), name);
 		return ORIEL_FAILURE;
 	}
 	printf("%s\n", value);
@@ -212,7 +213,7 @@ int oriel_command_config(const struct oriel_command *command, int argc, char **a
 	gboolean as_json = FALSE, unset = FALSE, changed;
 	const GOptionEntry entries[] = {
 		ORIEL_JSON_OPTION(&as_json),
-		{ "unset", 0, 0, G_OPTION_ARG_NONE, &unset, "Take the key out: the default again", NULL },
+		{ "unset", 0, 0, G_OPTION_ARG_NONE, &unset, N_("Take the key out: the default again"), NULL },
 		{ NULL },
 	};
 	g_autofree char *folder = NULL, *path = NULL;
@@ -223,7 +224,7 @@ int oriel_command_config(const struct oriel_command *command, int argc, char **a
 	if (!oriel_command_parse(command, entries, 1, 3, &argc, &argv, &status))
 		return status;
 	if (unset && argc != 3) {
-		fprintf(stderr, "%s: --unset takes a machine and a key\n", g_get_prgname());
+		oriel_command_say(_("--unset takes a machine and a key"));
 		return ORIEL_USAGE;
 	}
 	folder = find_folder(argv[1], &error);
@@ -242,7 +243,7 @@ int oriel_command_config(const struct oriel_command *command, int argc, char **a
 	if (!changed)
 		return oriel_command_fail(error);
 	if (is_running(folder))
-		fprintf(stderr, "%s: the machine is running; it will have this after its next start\n", g_get_prgname());
+		oriel_command_say(_("The machine is running; it will have this after its next start"));
 	return ORIEL_SUCCESS;
 }
 
@@ -287,8 +288,9 @@ int oriel_command_log(const struct oriel_command *command, int argc, char **argv
 {
 	gboolean follows = FALSE, serial = FALSE;
 	const GOptionEntry entries[] = {
-		{ "follow", 'f', 0, G_OPTION_ARG_NONE, &follows, "Go on with what is added, until Ctrl+C", NULL },
-		{ "serial", 0, 0, G_OPTION_ARG_NONE, &serial, "What the guest has written to its serial port", NULL },
+		{ "follow", 'f', 0, G_OPTION_ARG_NONE, &follows, N_("Go on with what is added, until Ctrl+C"), NULL },
+		{ "serial", 0, 0, G_OPTION_ARG_NONE, &serial, N_("What the guest has written to its serial port"),
+		  NULL },
 		{ NULL },
 	};
 	g_autofree char *folder = NULL, *path = NULL;
@@ -303,8 +305,8 @@ int oriel_command_log(const struct oriel_command *command, int argc, char **argv
 	path = g_build_filename(folder, serial ? "serial.log" : "log", NULL);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
-		fprintf(stderr, errno == ENOENT ? "%s: the machine has not written a log yet\n" :
-						  "%s: cannot read the log\n", g_get_prgname());
+		oriel_command_say("%s", errno == ENOENT ? _("The machine has not written a log yet") :
+							  _("The log cannot be read"));
 		return ORIEL_FAILURE;
 	}
 	if (follows)

@@ -236,7 +236,7 @@ static gboolean adopt_disk(struct clone *clone, struct config_disk *disk, guint 
 			return fail_errno(error, errno, _("Cannot read %s: %s"), path);
 		if (!S_ISREG(status.st_mode)) {
 			g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
-				    "%s is a device; the copy cannot have its own. Detach it first", path);
+				    _("%s is a device; the copy cannot have its own. Detach it first"), path);
 			return FALSE;
 		}
 		if (!copy_file(clone, path, to, &status, error))

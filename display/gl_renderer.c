@@ -6,6 +6,7 @@
 
 #include <epoxy/gl.h>
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -281,7 +282,7 @@ static GLuint compile(GLenum type, bool embedded, const char *text, GError **err
 	if (ok)
 		return shader;
 	glGetShaderInfoLog(shader, sizeof(log), NULL, log);
-	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "OpenGL refuses a shader: %s", log);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, _("OpenGL refuses a shader: %s"), log);
 	return 0;
 }
 
@@ -301,7 +302,7 @@ static bool build_program(struct program *program, bool embedded, const char *fr
 	glDeleteShader(fragment);
 	glGetProgramiv(program->name, GL_LINK_STATUS, &ok);
 	if (!ok) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "OpenGL cannot link its shaders");
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, _("OpenGL cannot link its shaders"));
 		return false;
 	}
 	glUseProgram(program->name);

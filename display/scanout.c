@@ -1,6 +1,7 @@
 #include "scanout.h"
 
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 #include <png.h>
 #include <string.h>
 
@@ -270,14 +271,15 @@ bool scanout_save_png(struct scanout *scanout, const char *path, GError **error)
 	if (!picture.width || !picture.height) {
 		scanout_memory_unref(picture.memory);
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
-			    "The screen shows nothing, so there is no picture to save as %s", path);
+			    _("The screen shows nothing, so there is no picture to save as %s"), path);
 		return false;
 	}
 	row = g_new(uint32_t, picture.width);
 	ok = encode_png(&picture, row, file, message);
 	scanout_memory_unref(picture.memory);
 	if (!ok) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "Cannot encode the screen as %s: %s", path, message);
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, _("Cannot encode the screen as %s: %s"), path,
+			    message);
 		return false;
 	}
 	return g_file_set_contents_full(path, (const char *)file->data, file->len, G_FILE_SET_CONTENTS_CONSISTENT,

@@ -2,6 +2,7 @@
  * How the CPU reaches VRAM through A0000-BFFFF: planes, latches, read and write modes; and the linear frame buffer
  * while its slot is read-only or missing.
  */
+#include <glib/gi18n.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -310,8 +311,9 @@ bool vga_memory_init(struct vga *vga, GError **error)
 	void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (data == MAP_FAILED) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM, "Cannot reserve %u MiB of video memory: %s. "
-			    "Give the machine less of it", vga->vram_size >> 20, g_strerror(errno));
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM,
+			    _("Cannot reserve %u MiB of video memory: %s. Give the machine less of it"),
+			    vga->vram_size >> 20, g_strerror(errno));
 		return false;
 	}
 	/* Most of it is never touched, and logging works by 4 KiB pages anyway. */

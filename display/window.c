@@ -386,7 +386,7 @@ static bool make_handle(struct window *window, uint32_t flags, GError **error)
 	window->handle = SDL_CreateWindow(window->name, SDL_WINDOWPOS_CENTERED, SDL_WINDOWPOS_CENTERED,
 					  window->follow_width, window->follow_height, flags);
 	if (!window->handle)
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "Cannot open a window: %s", SDL_GetError());
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, _("Cannot open a window: %s"), SDL_GetError());
 	return window->handle != NULL;
 }
 
@@ -452,8 +452,8 @@ struct window *window_new(const char *name, struct scanout *scanout, const struc
 	XSetErrorHandler(tolerate_x_error);
 	if (SDL_InitSubSystem(SDL_INIT_VIDEO) != 0) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
-			    "There is no display to open a window on (%s). Start it from a desktop session, "
-			    "or without a window: --headless", SDL_GetError());
+			    _("There is no display to open a window on (%s). Start it from a desktop session, or "
+			      "without a window: --headless"), SDL_GetError());
 		return NULL;
 	}
 	/* Scancodes are all that is wanted: no input method between the user's keys and the guest. */

@@ -1,6 +1,7 @@
 #include "key_names.h"
 
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 #include <linux/input-event-codes.h>
 #include <string.h>
 
@@ -123,14 +124,14 @@ unsigned key_combination_parse(const char *text, uint16_t codes[KEY_COMBINATION_
 
 	if (!count || count > KEY_COMBINATION_MAX) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-			    "\"%s\" is not a combination of 1 to %d keys joined by +", text, KEY_COMBINATION_MAX);
+			    _("\"%s\" is not a combination of 1 to %d keys joined by +"), text, KEY_COMBINATION_MAX);
 		return 0;
 	}
 	for (guint i = 0; i < count; i++) {
 		if (key_code_from_name(parts[i], &codes[i]))
 			continue;
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-			    "There is no key named \"%s\"; names are like a, f12, ctrl, leftmeta, kp1", parts[i]);
+			    _("There is no key named \"%s\"; names are like a, f12, ctrl, leftmeta, kp1"), parts[i]);
 		return 0;
 	}
 	return count;

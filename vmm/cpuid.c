@@ -3,6 +3,7 @@
 #include <asm/kvm_para.h>
 #include <cpuid.h>
 #include <errno.h>
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "kvm.h"
@@ -81,8 +82,8 @@ struct kvm_cpuid2 *cpuid_new(int device_fd, GError **error)
 	struct kvm_cpuid_entry2 *entry;
 
 	if (kvm_ioctl(device_fd, KVM_GET_SUPPORTED_CPUID, cpuid) < 0) {
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "KVM does not tell its CPU features: "
-			    "%s", g_strerror(errno));
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+			    _("KVM does not tell its CPU features: %s"), g_strerror(errno));
 		g_free(cpuid);
 		return NULL;
 	}

@@ -1,5 +1,7 @@
 #include "forwards.h"
 
+#include <glib/gi18n.h>
+
 #include "control/control.h"
 #include "machine.h"
 #include "machine_control.h"
@@ -67,10 +69,11 @@ void machine_forward(struct machine *machine, const char *text, bool add, machin
 	struct nat_forward *forward = NULL;
 
 	if (machine->network && !has_nat(machine))
-		g_set_error(&error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "The guest has an address of its own in the "
-			    "network of %s, at which all of its ports can be reached", machine->config->interface);
+		g_set_error(&error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+			    _("The guest has an address of its own in the network of %s, at which all of its ports "
+			      "can be reached"), machine->config->interface);
 	else if (!machine->network)
-		g_set_error(&error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "The machine has no network adapter");
+		g_set_error(&error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, _("The machine has no network adapter"));
 	else
 		forward = nat_forward_parse(text, &error);
 	if (forward)

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -143,21 +145,21 @@ static bool open_device(struct kvm *kvm, GError **error)
 	case ENOENT:
 	case ENODEV:
 	case ENXIO:
-		hint = "Virtualization is switched off or KVM is not loaded. Enable VT-x or SVM in the computer's BIOS "
-		       "setup, then load KVM: sudo modprobe kvm_intel (Intel) or sudo modprobe kvm_amd (AMD)";
+		hint = _("Virtualization is switched off or KVM is not loaded. Enable VT-x or SVM in the computer's "
+			 "BIOS setup, then load KVM: sudo modprobe kvm_intel (Intel) or sudo modprobe kvm_amd (AMD)");
 		break;
 	case EACCES:
 	case EPERM:
-		hint = "You may not use KVM yet. Run: sudo usermod -aG kvm $USER, then log out and in again";
+		hint = _("You may not use KVM yet. Run: sudo usermod -aG kvm $USER, then log out and in again");
 		break;
 	case EBUSY:
-		hint = "Another hypervisor is using the processor's virtualization. Close it (VirtualBox, VMware) and "
-		       "try again";
+		hint = _("Another hypervisor is using the processor's virtualization. Close it (VirtualBox, VMware) "
+			 "and try again");
 		break;
 	default:
-		hint = "See the kernel's messages: sudo dmesg | grep -i kvm";
+		hint = _("See the kernel's messages: sudo dmesg | grep -i kvm");
 	}
-	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "Cannot open /dev/kvm: %s. %s",
+	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), _("Cannot open /dev/kvm: %s. %s"),
 		    g_strerror(errno), hint);
 	return false;
 }
@@ -167,21 +169,23 @@ static bool check_capabilities(struct kvm *kvm, GError **error)
 	int version = kvm_ioctl(kvm->device_fd, KVM_GET_API_VERSION, NULL);
 
 	if (version < 0) {
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "/dev/kvm does not answer as KVM: %s. "
-			    "Load KVM anew: sudo modprobe kvm_intel (Intel) or sudo modprobe kvm_amd (AMD)",
-			    g_strerror(errno));
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+			    _("/dev/kvm does not answer as KVM: %s. Load KVM anew: sudo modprobe kvm_intel (Intel) "
+			      "or sudo modprobe kvm_amd (AMD)"), g_strerror(errno));
 		return false;
 	}
 	if (version != KVM_API_VERSION) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSYS, "The kernel's KVM speaks version %d, this program "
-			    "%d. Install a newer kernel", version, KVM_API_VERSION);
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSYS,
+			    _("The kernel's KVM speaks version %d, this program %d. Install a newer kernel"), version,
+			    KVM_API_VERSION);
 		return false;
 	}
 	for (size_t i = 0; i < G_N_ELEMENTS(needed); i++) {
 		if (kvm_check(kvm, needed[i].capability) > 0)
 			continue;
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSYS, "The kernel's KVM lacks %s (capability %d). "
-			    "Install a newer kernel", needed[i].name, needed[i].capability);
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOSYS,
+			    _("The kernel's KVM lacks %s (capability %d). Install a newer kernel"), needed[i].name,
+			    needed[i].capability);
 		return false;
 	}
 	return true;
@@ -198,19 +202,20 @@ static bool create_vm(struct kvm *kvm, GError **error)
 {
 	uint64_t identity_map = IDENTITY_MAP_ADDRESS;
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
-	const char *step = "create a virtual machine";
+	/* What fails: why, and what to do about it */
+	const char *format = N_("KVM cannot create a virtual machine: %s. %s");
 
 	kvm->fd = kvm_ioctl(kvm->device_fd, KVM_CREATE_VM, NULL);
 	if (kvm->fd < 0)
 		goto failed;
-	step = "set up real mode";
+	format = N_("KVM cannot set up real mode: %s. %s");
 	if (kvm_ioctl(kvm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0 ||
 	    kvm_ioctl(kvm->fd, KVM_SET_TSS_ADDR, (void *)(uintptr_t)TSS_ADDRESS) < 0)
 		goto failed;
-	step = "create interrupt controllers";
+	format = N_("KVM cannot create interrupt controllers: %s. %s");
 	if (kvm_ioctl(kvm->fd, KVM_CREATE_IRQCHIP, NULL) < 0)
 		goto failed;
-	step = "create the timer";
+	format = N_("KVM cannot create the timer: %s. %s");
 	if (kvm_ioctl(kvm->fd, KVM_CREATE_PIT2, &pit) < 0)
 		goto failed;
 	/* All three are comfort: without them KVM injects #GP, and reports less. */
@@ -221,9 +226,9 @@ static bool create_vm(struct kvm *kvm, GError **error)
 				 KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
 	return true;
 failed:
-	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "KVM cannot %s: %s. %s", step,
-		    g_strerror(errno), errno == EBUSY || errno == EEXIST ? "Close other hypervisors and try again" :
-		    "See the kernel's messages: sudo dmesg | grep -i kvm");
+	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), _(format), g_strerror(errno),
+		    errno == EBUSY || errno == EEXIST ? _("Close other hypervisors and try again") :
+		    _("See the kernel's messages: sudo dmesg | grep -i kvm"));
 	return false;
 }
 
@@ -262,15 +267,16 @@ static bool check_limits(struct kvm *kvm, unsigned count, GError **error)
 	if (most <= 0)
 		most = 4;
 	if (count == 0 || count > (unsigned)most) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "The machine asks for %u CPUs; this host's KVM "
-			    "gives a machine 1 to %d", count, most);
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			    _("The machine asks for %u CPUs; this host's KVM gives a machine 1 to %d"), count, most);
 		return false;
 	}
 	/* Half of the address space is left for devices. */
 	if (bits < 64 && end > 1ull << (bits - 1)) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "The machine asks for %" G_GUINT64_FORMAT
-			    " MiB of memory; this host's processor can address %" G_GUINT64_FORMAT
-			    " MiB. Give the machine less memory", memory->ram_size >> 20, (uint64_t)1 << (bits - 1 - 20));
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			    _("The machine asks for %" PRIu64 " MiB of memory; this host's processor can address "
+			      "%" PRIu64 " MiB. Give the machine less memory"), memory->ram_size >> 20,
+			    (uint64_t)1 << (bits - 1 - 20));
 		return false;
 	}
 	return true;

@@ -1,5 +1,6 @@
 /* Power on, pause, reset, crash, power off. */
 #include <errno.h>
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "../display/vga.h"
@@ -320,7 +321,7 @@ static void crashed(struct machine *machine, const char *report)
 
 	g_warning("%s", report);
 	if (path)
-		message = g_strdup_printf("%s. The report is in %s", headline, path);
+		message = g_strdup_printf(_("%s. The report is in %s"), headline, path);
 	ask_for_pause(machine, MACHINE_CRASHED, message ? message : headline);
 }
 
@@ -333,7 +334,8 @@ static void triple_fault(struct machine *machine)
 	machine->triple_faults[0] = now;
 	if (oldest && now - oldest < TRIPLE_FAULT_WINDOW) {
 		memset(machine->triple_faults, 0, sizeof machine->triple_faults);
-		ask_for_pause(machine, MACHINE_CRASHED, "The guest's processor failed again and again (triple fault)");
+		ask_for_pause(machine, MACHINE_CRASHED,
+			      _("The guest's processor failed again and again (triple fault)"));
 	} else {
 		vm_request(&machine->vm, VM_REQUEST_RESET, "triple fault");
 	}

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gi18n.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,9 +50,10 @@ bool log_open(const char *path, GError **error)
 	FILE *file = fd < 0 ? NULL : fdopen(fd, "a");
 
 	if (!file) {
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "Cannot write the machine's log %s: %s. "
-			    "Give yourself write permission to the machine's folder, or copy the folder to a place "
-			    "that can be written", path, g_strerror(errno));
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+			    _("Cannot write the machine's log %s: %s. Give yourself write permission to the "
+			      "machine's folder, or copy the folder to a place that can be written"), path,
+			    g_strerror(errno));
 		if (fd >= 0)
 			close(fd);
 		return false;

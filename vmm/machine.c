@@ -4,6 +4,7 @@
 #include "machine.h"
 
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 #include <string.h>
 
 #include "../audio/backend.h"
@@ -213,9 +214,12 @@ static struct network *new_network(struct machine *machine, GError **error)
 	if (!outside)
 		return nat_new(&machine->vm, &nat, error);
 	if (!config->interface) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "Which %s is the guest's network to be connected "
-			    "with? Set interface of [network] to its name", config->network_mode == CONFIG_NETWORK_TAP ?
-			    "tap device" : "bridge");
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+			    config->network_mode == CONFIG_NETWORK_TAP ?
+			    _("Which tap device is the guest's network to be connected with? Set interface of [network] "
+			      "to its name") :
+			    _("Which bridge is the guest's network to be connected with? Set interface of [network] to "
+			      "its name"));
 		return NULL;
 	}
 	return (config->network_mode == CONFIG_NETWORK_TAP ? tap_new : tap_new_on_bridge)(&machine->vm, config->interface,

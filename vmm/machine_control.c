@@ -1,6 +1,7 @@
 #include "machine_control.h"
 
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -41,10 +42,9 @@ static const char *get_serial_pty(void *opaque)
 	return machine->config->serial == CONFIG_SERIAL_PTY ? serial_backend_path(machine->serial) : "";
 }
 
-static bool refuse(struct machine *machine, const char *what, GError **error)
+static bool refuse(const char *message, GError **error)
 {
-	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "The machine is %s: %s",
-		    machine_state_name(machine->state), what);
+	g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, message);
 	return false;
 }
 
@@ -53,12 +53,12 @@ static bool do_pause(void *opaque, GError **error)
 	struct machine *machine = opaque;
 
 	machine_pause(machine);
-	return machine->state == MACHINE_PAUSED || refuse(machine, "it cannot be paused", error);
+	return machine->state == MACHINE_PAUSED || refuse(_("The machine cannot be paused now"), error);
 }
 
 static bool do_resume(void *opaque, GError **error)
 {
-	return machine_resume(opaque) || refuse(opaque, "it can only be reset or stopped", error);
+	return machine_resume(opaque) || refuse(_("The machine can only be reset or stopped now"), error);
 }
 
 static bool do_reset(void *opaque, GError **error)
@@ -70,7 +70,7 @@ static bool do_reset(void *opaque, GError **error)
 
 static bool do_power_button(void *opaque, GError **error)
 {
-	return machine_power_button(opaque) || refuse(opaque, "no operating system listens to the power button", error);
+	return machine_power_button(opaque) || refuse(_("No operating system listens to the power button"), error);
 }
 
 static bool do_stop(void *opaque, GError **error)
@@ -85,7 +85,7 @@ static bool do_raise(void *opaque, GError **error)
 	struct machine *machine = opaque;
 
 	if (machine->state == MACHINE_STOPPED || !machine_raise(machine))
-		return refuse(machine, "it has no window", error);
+		return refuse(_("The machine has no window"), error);
 	return true;
 }
 
@@ -94,7 +94,7 @@ static bool do_retry(void *opaque, GError **error)
 	struct machine *machine = opaque;
 
 	if (machine->state != MACHINE_TROUBLE)
-		return refuse(machine, "there is nothing to try again", error);
+		return refuse(_("There is nothing to try again"), error);
 	machine_mend(machine, true);
 	return true;
 }
@@ -104,7 +104,7 @@ static bool do_fail(void *opaque, GError **error)
 	struct machine *machine = opaque;
 
 	if (machine->state != MACHINE_TROUBLE)
-		return refuse(machine, "no request waits", error);
+		return refuse(_("No request of the guest waits"), error);
 	machine_mend(machine, false);
 	return true;
 }
@@ -116,9 +116,9 @@ static int find_drive(struct machine *machine, int drive, GError **error)
 		if ((drive == -1 || drive == port) && ahci_is_cd(machine->ahci, (unsigned)port))
 			return port;
 	if (drive == -1)
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "The machine has no CD drive");
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, _("The machine has no CD drive"));
 	else
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "Port %d has no CD drive", drive);
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, _("Port %d has no CD drive"), drive);
 	return -1;
 }
 
@@ -162,7 +162,7 @@ static bool set_microphone(void *opaque, bool allowed, GError **error)
 	struct machine *machine = opaque;
 
 	if (!machine->hda) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "The machine has no sound device");
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, _("The machine has no sound device"));
 		return false;
 	}
 	machine->config->microphone = allowed;
@@ -182,7 +182,7 @@ static bool set_link(void *opaque, bool up, GError **error)
 	struct machine *machine = opaque;
 
 	if (!machine->e1000) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "The machine has no network adapter");
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, _("The machine has no network adapter"));
 		return false;
 	}
 	e1000_set_link(machine->e1000, up);

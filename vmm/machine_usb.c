@@ -1,6 +1,7 @@
 #include "machine_usb.h"
 
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 
 #include "../input/usb_keyboard.h"
 #include "../input/usb_tablet.h"
@@ -28,8 +29,8 @@ static bool attach_stick(struct machine *machine, const struct config_disk *stic
 	if (!block)
 		return false;
 	if (block_size(block) < 512) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "%s is smaller than a sector, so it cannot be "
-			    "a stick", block_path(block));
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+			    _("%s is smaller than a sector, so it cannot be a stick"), block_path(block));
 		block_close(block);
 		return false;
 	}
@@ -102,8 +103,9 @@ static struct usb_device *find_stick(const struct machine *machine, const char *
 static bool check_controller(const struct machine *machine, GError **error)
 {
 	if (!machine->xhci)
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "The machine has no USB controller; set controller of "
-			    "[usb] in its machine.conf to xhci");
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+			    _("The machine has no USB controller; set controller of [usb] in its machine.conf to "
+			      "xhci"));
 	return machine->xhci;
 }
 
@@ -132,12 +134,14 @@ bool machine_unplug_stick(struct machine *machine, const char *path, bool force,
 	struct usb_device *stick = find_stick(machine, path);
 
 	if (!stick) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "No stick with the image %s is plugged in", path);
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, _("No stick with the image %s is plugged in"),
+			    path);
 		return false;
 	}
 	if (!force && usb_storage_in_use(stick)) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY, "The guest still uses the stick %s. Unmount or eject it in "
-			    "the guest, or force it and lose what was not written", path);
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY,
+			    _("The guest still uses the stick %s. Unmount or eject it in the guest, or force it and "
+			      "lose what was not written"), path);
 		return false;
 	}
 	xhci_detach(machine->xhci, stick);

@@ -294,18 +294,19 @@ int main(int argc, char **argv)
 {
 	gboolean headless = FALSE, version = FALSE;
 	const GOptionEntry entries[] = {
-		{ "headless", 0, 0, G_OPTION_ARG_NONE, &headless, "Run without a window", NULL },
-		{ "version", 0, 0, G_OPTION_ARG_NONE, &version, "Show the version", NULL },
+		{ "headless", 0, 0, G_OPTION_ARG_NONE, &headless, N_("Run without a window"), NULL },
+		{ "version", 0, 0, G_OPTION_ARG_NONE, &version, N_("Show the version"), NULL },
 		{ NULL },
 	};
-	g_autoptr(GOptionContext) context = g_option_context_new("FOLDER");
+	g_autoptr(GOptionContext) context = g_option_context_new(N_("FOLDER"));
 	g_autoptr(GError) error = NULL;
 	g_autofree char *log = NULL;
 	struct machine_config *config;
 
 	translation_init();
-	g_option_context_set_summary(context, "Runs the machine in FOLDER, which holds a machine.conf.");
-	g_option_context_add_main_entries(context, entries, NULL);
+	g_option_context_set_translation_domain(context, TRANSLATION_DOMAIN);
+	g_option_context_set_summary(context, N_("Runs the machine in FOLDER, which holds a machine.conf."));
+	g_option_context_add_main_entries(context, entries, TRANSLATION_DOMAIN);
 	if (!g_option_context_parse(context, &argc, &argv, &error)) {
 		g_printerr("oriel-vm: %s\n", error->message);
 		return EXIT_FAILURE;
@@ -315,7 +316,7 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	if (argc != 2) {
-		g_printerr("oriel-vm: give the machine's folder. See oriel-vm --help\n");
+		g_printerr("oriel-vm: %s\n", _("Give the machine's folder. See oriel-vm --help"));
 		return EXIT_FAILURE;
 	}
 	config = machine_config_load(argv[1], &error);

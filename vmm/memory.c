@@ -1,6 +1,8 @@
 #include "memory.h"
 
 #include <errno.h>
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
@@ -21,9 +23,9 @@ static bool fits_host(uint64_t ram_size, GError **error)
 	total = ((uint64_t)host.totalram + host.totalswap) * host.mem_unit;
 	if (ram_size <= total)
 		return true;
-	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM, "The machine asks for %" G_GUINT64_FORMAT
-		    " MiB of memory; this computer has %" G_GUINT64_FORMAT " MiB. Give the machine less memory",
-		    ram_size >> 20, total >> 20);
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM,
+		    _("The machine asks for %" PRIu64 " MiB of memory; this computer has %" PRIu64 " MiB. Give the "
+		      "machine less memory"), ram_size >> 20, total >> 20);
 	return false;
 }
 
@@ -40,9 +42,9 @@ static bool reserve_ram(struct memory *memory, GError **error)
 		return false;
 	mapping = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (mapping == MAP_FAILED) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM, "Cannot reserve %" G_GUINT64_FORMAT
-			    " MiB of guest memory: %s. Give the machine less memory", memory->ram_size >> 20,
-			    g_strerror(errno));
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM,
+			    _("Cannot reserve %" PRIu64 " MiB of guest memory: %s. Give the machine less memory"),
+			    memory->ram_size >> 20, g_strerror(errno));
 		return false;
 	}
 	ram = mapping + (-(uintptr_t)mapping & (HUGE_PAGE - 1));
@@ -78,8 +80,9 @@ bool memory_init(struct memory *memory, struct hypervisor *hv, uint64_t ram_size
 	     !memory_map(memory, PAM_END, memory->low_size - PAM_END, memory->ram + PAM_END, 0)) ||
 	    (memory->high_size &&
 	     !memory_map(memory, MEMORY_HIGH_BASE, memory->high_size, memory->ram + memory->low_size, 0))) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM, "KVM did not accept %" G_GUINT64_FORMAT
-			    " MiB of guest memory. Give the machine less memory", ram_size >> 20);
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOMEM,
+			    _("KVM did not accept %" PRIu64 " MiB of guest memory. Give the machine less memory"),
+			    ram_size >> 20);
 		return false;
 	}
 	return true;

@@ -4,8 +4,6 @@
 #include <libintl.h>
 #include <locale.h>
 
-#define DOMAIN "oriel"
-
 /* Beside the program, where it was built; or where it is installed. */
 static char *find_translations(void)
 {
@@ -22,7 +20,7 @@ void translation_init(void)
 	g_autofree char *translations = find_translations();
 
 	setlocale(LC_ALL, "");
-	bindtextdomain(DOMAIN, translations);
-	bind_textdomain_codeset(DOMAIN, "UTF-8");
-	textdomain(DOMAIN);
+	bindtextdomain(TRANSLATION_DOMAIN, translations);
+	bind_textdomain_codeset(TRANSLATION_DOMAIN, "UTF-8");
+	textdomain(TRANSLATION_DOMAIN);
 }

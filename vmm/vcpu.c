@@ -1,6 +1,8 @@
 #include "vcpu.h"
 
 #include <errno.h>
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -124,7 +126,7 @@ static bool set_cpuid(struct vcpu *vcpu, unsigned count)
 struct vcpu *vcpu_new(struct kvm *kvm, unsigned index, unsigned count, GError **error)
 {
 	struct vcpu *vcpu = g_new0(struct vcpu, 1);
-	const char *step = "create it";
+	const char *format = N_("KVM cannot create CPU %u: %s");
 	void *run;
 
 	vcpu->vm = kvm->vm;
@@ -135,23 +137,22 @@ struct vcpu *vcpu_new(struct kvm *kvm, unsigned index, unsigned count, GError **
 	vcpu->fd = kvm_ioctl(kvm->fd, KVM_CREATE_VCPU, (void *)(uintptr_t)index);
 	if (vcpu->fd < 0)
 		goto failed;
-	step = "map its state";
+	format = N_("KVM cannot map the state of CPU %u: %s");
 	run = mmap(NULL, kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
 	if (run == MAP_FAILED)
 		goto failed;
 	vcpu->run = run;
-	step = "set its CPUID";
+	format = N_("KVM cannot set the CPUID of CPU %u: %s");
 	if (!set_cpuid(vcpu, count))
 		goto failed;
-	step = "prepare the completion of instructions";
+	format = N_("KVM cannot prepare the completion of instructions for CPU %u: %s");
 	if (!emulation_init(&vcpu->emulation, vcpu->fd))
 		goto failed;
 	read_initial(vcpu);
 	kvm_stats_init(&vcpu->stats, vcpu->fd);
 	return vcpu;
 failed:
-	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "CPU %u: KVM cannot %s: %s", index, step,
-		    g_strerror(errno));
+	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), _(format), index, g_strerror(errno));
 	vcpu_free(vcpu);
 	return NULL;
 }
@@ -278,7 +279,7 @@ static void handle_internal_error(struct vcpu *vcpu)
 		g_mutex_lock(&vcpu->vm->lock);
 		fail(vcpu, report);
 	} else {
-		what = g_strdup_printf("KVM reports internal error %u", vcpu->run->internal.suberror);
+		what = g_strdup_printf(_("KVM reports internal error %u"), vcpu->run->internal.suberror);
 		g_mutex_lock(&vcpu->vm->lock);
 		fail_with_registers(vcpu, what);
 	}
@@ -311,12 +312,12 @@ static void handle_locked(struct vcpu *vcpu)
 	case KVM_EXIT_HLT:
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
-		what = g_strdup_printf("The processor refuses to run the guest (hardware reason %#" G_GINT64_MODIFIER
-				       "x)", (uint64_t)run->fail_entry.hardware_entry_failure_reason);
+		what = g_strdup_printf(_("The processor refuses to run the guest (hardware reason %#" PRIx64 ")"),
+				       (uint64_t)run->fail_entry.hardware_entry_failure_reason);
 		fail_with_registers(vcpu, what);
 		break;
 	default:
-		what = g_strdup_printf("KVM exits for an unexpected reason (%u)", run->exit_reason);
+		what = g_strdup_printf(_("KVM exits for an unexpected reason (%u)"), run->exit_reason);
 		fail_with_registers(vcpu, what);
 	}
 }
@@ -346,7 +347,7 @@ static bool enter_guest(struct vcpu *vcpu)
 	if (errno == EINTR || errno == EAGAIN)
 		return false;
 	/* EFAULT and the like with no exit: KVM has no way to go on. */
-	what = g_strdup_printf("KVM cannot run the guest: %s", g_strerror(errno));
+	what = g_strdup_printf(_("KVM cannot run the guest: %s"), g_strerror(errno));
 	g_mutex_lock(&vcpu->vm->lock);
 	fail_with_registers(vcpu, what);
 	g_mutex_unlock(&vcpu->vm->lock);

@@ -44,6 +44,8 @@ struct guest *guest_new(const char *name)
 	guest->config = g_key_file_new();
 	guest->launcher = g_ptr_array_new_with_free_func(g_free);
 	guest->environment = g_get_environ();
+	guest_set_environment(guest, "LC_ALL", "C.UTF-8");
+	guest_set_environment(guest, "LANGUAGE", NULL);
 	guest->text = g_string_new(NULL);
 	guest->state = g_strdup("not started");
 	guest->message = g_strdup("");

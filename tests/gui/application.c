@@ -91,7 +91,7 @@ struct application *application_new(struct session *session)
 {
 	static const char *const settings[][2] = {
 		{ "GDK_BACKEND", "x11" }, { "GTK_THEME", "Adwaita" }, { "GSETTINGS_BACKEND", "memory" },
-		{ "LC_ALL", "C.UTF-8" },
+		{ "LC_ALL", "C.UTF-8" }, { "LANGUAGE", "" },
 	};
 	struct application *application = g_new0(struct application, 1);
 

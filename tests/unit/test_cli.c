@@ -344,7 +344,7 @@ static void test_help(struct fixture *f, gconstpointer unused)
 		expect(f, 0, usage, commands[i], "--help", NULL, NULL);
 		expect(f, 2, "nknown option", commands[i], "--no-such-option", NULL, NULL);
 	}
-	expect(f, 2, "there is no command \"dance\"", "dance", NULL, NULL, NULL);
+	expect(f, 2, "There is no command \"dance\"", "dance", NULL, NULL, NULL);
 	expect(f, 2, "Usage", "start", NULL, NULL, NULL);
 	expect(f, 2, "Usage", "list", "x", NULL, NULL);
 	expect(f, 2, "UTF-8", "start", "\377", NULL, NULL);
@@ -545,7 +545,7 @@ static void test_control(struct fixture *f, gconstpointer unused)
 	expect(f, 0, "running    box\n", "list", NULL, NULL, NULL);
 	expect(f, 0, "", "pause", "box", NULL, NULL);
 	expect(f, 0, "paused     box\n", "list", NULL, NULL, NULL);
-	expect(f, 1, "not running (it is paused)", "type", "box", "x", NULL);
+	expect(f, 1, "The guest is not running, so it does not read keys", "type", "box", "x", NULL);
 	expect(f, 0, "", "resume", "box", NULL, NULL);
 	expect(f, 0, "", "reset", "box", NULL, NULL);
 	expect(f, 1, "oriel power-button: No operating system listens", "power-button", "box", NULL, NULL);
@@ -590,7 +590,7 @@ static void test_start_fails(struct fixture *f, gconstpointer unused)
 	expect(f, 1, "no machine named \"box\"", "start", "box", NULL, NULL);
 	g_free(run(f, 0, "create", "box", "--disk", "1M", NULL));
 	g_setenv("ORIEL_TEST_REFUSE", "1", TRUE);
-	expect(f, 1, "Cannot open /dev/kvm\noriel start: the machine did not start", "start", "box", NULL, NULL);
+	expect(f, 1, "Cannot open /dev/kvm\noriel start: The machine did not start", "start", "box", NULL, NULL);
 	g_unsetenv("ORIEL_TEST_REFUSE");
 	g_assert_true(g_file_set_contents(path, "[machine]\ncpus=lots\n", -1, NULL));
 	expect(f, 1, "line 2", "start", "box", NULL, NULL);
@@ -610,6 +610,7 @@ int main(int argc, char **argv)
 	oriel_program = g_canonicalize_filename(argv[1], NULL);
 	g_setenv("ORIEL_VM", self, TRUE);
 	g_setenv("LC_ALL", "C.UTF-8", TRUE);
+	g_unsetenv("LANGUAGE");
 	ADD("help", test_help);
 	ADD("create", test_create);
 	ADD("create-refuses", test_create_refuses);

@@ -66,7 +66,7 @@ static void test_usage(struct folder *folder, gconstpointer data)
 		expect(folder, 2, "Usage: oriel disk", "%s", commands[i]);
 	}
 	expect(folder, 2, "Commands:", "%s", "");
-	expect(folder, 2, "there is no command \"dance\"", "dance");
+	expect(folder, 2, "There is no command \"dance\"", "dance");
 	expect(folder, 2, "Usage: oriel disk snapshot", "snapshot create a");
 	expect(folder, 2, "Usage: oriel disk snapshot", "snapshot rename a b");
 	g_assert_cmpint(tool(folder, NULL, "%s disk --help", oriel_program), ==, 0);
@@ -205,7 +205,7 @@ static void test_info(struct folder *folder, gconstpointer data)
 	compare_json_of(folder, "disk.raw");
 	expect(folder, 0, "24.0 MiB (25165824)", "info base.qcow2");
 	expect(folder, 0, "a \\n \"name\"", "info base.qcow2");
-	expect(folder, 0, "backing image   base.qcow2 (qcow2)", "info 'to \"p\".qcow2'");
+	expect(folder, 0, "backing image      base.qcow2 (qcow2)", "info 'to \"p\".qcow2'");
 	expect(folder, 0, "base.qcow2 at 0x", "map 'to \"p\".qcow2'");
 	expect(folder, 1, "No such file", "info nowhere");
 	expect(folder, 1, "not a qcow2 image", "check disk.raw");

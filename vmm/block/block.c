@@ -3,6 +3,7 @@
 #include "image.h"
 
 #include <errno.h>
+#include <glib/gi18n.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -120,30 +121,31 @@ static char *trouble_message(const struct block *block, const struct block_reque
 	switch (error) {
 	case ENOSPC:
 	case EDQUOT:
-		return g_strdup_printf("The host's disk is full: %s cannot grow. Free some space, then go on", path);
+		return g_strdup_printf(_("The host's disk is full: %s cannot grow. Free some space, then go on"), path);
 	case ENOENT:
-		return g_strdup_printf("%s was deleted while the machine uses it. Copy its contents, which are still "
-				       "to be found in /proc/%d/fd, back to where it was, then go on", path,
+		return g_strdup_printf(_("%s was deleted while the machine uses it. Copy its contents, which are still "
+					 "to be found in /proc/%d/fd, back to where it was, then go on"), path,
 				       (int)getpid());
 	case ENODATA:
-		return g_strdup_printf("%s became shorter while the machine uses it. Put its contents back, then go on",
-				       path);
+		return g_strdup_printf(_("%s became shorter while the machine uses it. Put its contents back, then go "
+					 "on"), path);
 	case ENODEV:
 	case ENXIO:
 	case ENOMEDIUM:
 	case ESTALE:
 	case ENOTCONN:
-		return g_strdup_printf("The disk that holds %s went away (%s). Connect it again, then go on", path,
+		return g_strdup_printf(_("The disk that holds %s went away (%s). Connect it again, then go on"), path,
 				       g_strerror(error));
 	case ENOLINK:
-		return g_strdup_printf("%s was moved away, or another file put in its place, while the machine uses "
-				       "it. Move it back, then go on", path);
+		return g_strdup_printf(_("%s was moved away, or another file put in its place, while the machine uses "
+					 "it. Move it back, then go on"), path);
 	case EUCLEAN:
-		return g_strdup_printf("%s is damaged; the log tells how. Stop the machine, and repair the image (oriel "
-				       "disk check --repair) or restore it from a backup", path);
+		return g_strdup_printf(_("%s is damaged; the log tells how. Stop the machine, and repair the image "
+					 "(oriel disk check --repair) or restore it from a backup"), path);
 	case EIO:
-		return g_strdup_printf("The host could not %s %s (%s). Check its disk, then go on",
-				       request->operation == BLOCK_READ ? "read" : "write to", path,
+		return g_strdup_printf(request->operation == BLOCK_READ ?
+				       _("The host could not read %s (%s). Check its disk, then go on") :
+				       _("The host could not write to %s (%s). Check its disk, then go on"), path,
 				       g_strerror(error));
 	default:
 		return NULL;

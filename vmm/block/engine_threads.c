@@ -2,6 +2,7 @@
 #include "block_driver.h"
 
 #include <errno.h>
+#include <glib/gi18n.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -74,8 +75,8 @@ struct engine *engine_threads_new(GError **error)
 	threads->engine.backend = &threads_backend;
 	threads->engine.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (threads->engine.event_fd < 0) {
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "No descriptor for disk events: %s",
-			    g_strerror(errno));
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+			    _("No descriptor for disk events: %s"), g_strerror(errno));
 		g_free(threads);
 		return NULL;
 	}

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gi18n.h>
 #include <linux/fs.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -44,10 +45,13 @@ static bool byte_locked(int fd, unsigned byte)
 	return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-static bool lock_refused(const struct engine_file *file, const char *how, GError **error)
+/* format: has the path */
+static bool lock_refused(const struct engine_file *file, const char *format, GError **error)
 {
-	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_PERM, "%s is %s by another program, perhaps another machine. "
-		    "Close that first: two programs on one image destroy it", file->path, how);
+	g_autofree char *what = g_strdup_printf(format, file->path);
+
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_PERM, "%s. %s", what,
+		    _("Close that first: two programs on one image destroy it"));
 	return false;
 }
 
@@ -65,67 +69,69 @@ bool engine_file_lock(const struct engine_file *file, GError **error)
 	for (size_t i = 0; i < G_N_ELEMENTS(unshared) && !failure; i++)
 		failure = lock_byte(file->fd, LOCK_UNSHARED + unshared[i]);
 	if (failure == EAGAIN || failure == EACCES)
-		return lock_refused(file, "locked", error);
+		return lock_refused(file, _("%s is locked by another program, perhaps another machine"), error);
 	if (failure) {
 		g_warning("%s cannot be locked against a second user: %s", file->path, g_strerror(failure));
 		return true;
 	}
 	for (size_t i = 0; i < used_count; i++)
 		if (byte_locked(file->fd, LOCK_UNSHARED + used[i]))
-			return lock_refused(file, "in use", error);
+			return lock_refused(file, _("%s is in use by another program, perhaps another machine"), error);
 	for (size_t i = 0; i < G_N_ELEMENTS(unshared); i++)
 		if (byte_locked(file->fd, LOCK_USED + unshared[i]))
-			return lock_refused(file, "being written", error);
+			return lock_refused(file, _("%s is being written by another program, perhaps another machine"), error);
 	return true;
 }
 
 static bool open_failed(const struct engine_file *file, bool optical, int cause, GError **error)
 {
-	const char *what = optical ? "disc image" : "disk image";
 	const char *advice;
 
 	switch (cause) {
 	case ENOENT:
 	case ENOTDIR:
-		advice = "Put the file back, or choose another one in the machine's settings";
+		advice = _("Put the file back, or choose another one in the machine's settings");
 		break;
 	case EACCES:
 	case EPERM:
-		advice = file->read_only ? "Give yourself read permission (chmod u+r, or for a host device join the "
-					   "group that owns it)"
-					 : "Give yourself write permission (chmod u+w, or for a host device join the "
-					   "group that owns it), or make the disk read-only";
+		advice = file->read_only ? _("Give yourself read permission (chmod u+r, or for a host device join "
+					     "the group that owns it)") :
+					   _("Give yourself write permission (chmod u+w, or for a host device join "
+					     "the group that owns it), or make the disk read-only");
 		break;
 	case EROFS:
-		advice = "Copy it to a place that can be written, or make the disk read-only";
+		advice = _("Copy it to a place that can be written, or make the disk read-only");
 		break;
 	case ENOMEDIUM:
-		advice = "Put a medium into the drive";
+		advice = _("Put a medium into the drive");
 		break;
 	case EINVAL:
-		advice = "If the file system has no direct I/O, switch the disk's cache mode to writeback";
+		advice = _("If the file system has no direct I/O, switch the disk's cache mode to writeback");
 		break;
 	default:
-		advice = "Choose another file in the machine's settings";
+		advice = _("Choose another file in the machine's settings");
 	}
-	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(cause), "Cannot open the %s %s: %s. %s", what,
+	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(cause), optical ?
+		    /* TRANSLATORS: a path, what is wrong, what to do about it */
+		    _("Cannot open the disc image %s: %s. %s") : _("Cannot open the disk image %s: %s. %s"),
 		    file->path, g_strerror(cause), advice);
 	return false;
 }
 
 static bool check_kind(struct engine_file *file, const struct stat *status, bool optical, GError **error)
 {
-	const char *what = optical ? "disc image" : "disk image";
-
 	if (S_ISDIR(status->st_mode))
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_ISDIR, "%s is a folder, not a %s. Choose a file in it",
-			    file->path, what);
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_ISDIR, optical ?
+			    _("%s is a folder, not a disc image. Choose a file in it") :
+			    _("%s is a folder, not a disk image. Choose a file in it"), file->path);
 	else if (S_ISBLK(status->st_mode) && ioctl(file->fd, BLKGETSIZE64, &file->length) < 0)
 		return open_failed(file, optical, errno, error);
 	else if (!S_ISBLK(status->st_mode) && !S_ISREG(status->st_mode))
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-			    "%s is neither a regular file nor a host disk, so "
-			    "it cannot be a %s. Choose another file", file->path, what);
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, optical ?
+			    _("%s is neither a regular file nor a host drive, so it cannot be a disc image. Choose "
+			      "another file") :
+			    _("%s is neither a regular file nor a host disk, so it cannot be a disk image. Choose "
+			      "another file"), file->path);
 	else
 		return true;
 	return false;
@@ -177,9 +183,9 @@ static bool inspect(struct engine_file *file, const struct block_options *option
 		return false;
 	if (file->length == 0) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, options->optical ?
-			    "The disc image %s is empty (0 bytes). Download or copy it again" :
-			    "The disk image %s is empty (0 bytes). Create a disk of the size that you want in its place",
-			    file->path);
+			    _("The disc image %s is empty (0 bytes). Download or copy it again") :
+			    _("The disk image %s is empty (0 bytes). Create a disk of the size that you want in its "
+			      "place"), file->path);
 		return false;
 	}
 	if (file->direct)

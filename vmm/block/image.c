@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gi18n.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -50,7 +51,7 @@ static bool file_sizes(const char *path, struct image_info *info, GError **error
 	struct stat status;
 
 	if (stat(path, &status) < 0) {
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "Cannot look at %s: %s", path,
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), _("Cannot look at %s: %s"), path,
 			    g_strerror(errno));
 		return false;
 	}
@@ -81,26 +82,31 @@ static void describe(const struct qcow2 *image, struct image_info *info)
 	info->bitmaps = bitmaps && bitmaps->length >= 4 ? qcow2_get32(bitmaps->data) : 0;
 }
 
-bool image_failed(GError **error, const char *what, const char *path, int cause)
+bool image_failed(GError **error, const char *format, const char *path, int cause)
 {
+	g_autofree char *what = NULL;
+
 	if (cause == ECANCELED) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "Stopped on request");
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, _("Stopped on request"));
 		return false;
 	}
-	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(cause), "%s %s: %s%s", what, path, g_strerror(cause),
-		    cause == ENOSPC ? ". Free some space" :
-		    cause == EEXIST ? ". Choose another name, or remove it first" : "");
+	what = g_strdup_printf(format, path, g_strerror(cause));
+	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(cause), cause == ENOSPC || cause == EEXIST ? "%s. %s" :
+		    "%s", what, cause == ENOSPC ? _("Free some space") : _("Choose another name, or remove it first"));
 	return false;
 }
 
 bool image_file_open(struct image_file *file, const char *path, bool read_only, unsigned flags, GError **error)
 {
 	struct block_options options = { .path = path, .read_only = read_only };
+	struct image_info info;
 
 	if (image_probe(path) != BLOCK_FORMAT_QCOW2) {
+		/* Of a file that is not there it would be said that it is the wrong one. */
+		if (!file_sizes(path, &info, error))
+			return false;
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-			    "%s is not a qcow2 image, which this needs. Choose "
-			    "another one, or convert it", path);
+			    _("%s is not a qcow2 image, which this needs. Choose another one, or convert it"), path);
 		return false;
 	}
 	file->engine = engine_new(false, error);
@@ -158,5 +164,5 @@ bool image_check(const char *path, unsigned repair, struct image_check *check, G
 		return false;
 	failure = qcow2_check(file.image, repair, check);
 	image_file_close(&file);
-	return failure ? image_failed(error, "Cannot check", path, failure) : true;
+	return failure ? image_failed(error, _("Cannot check %s: %s"), path, failure) : true;
 }

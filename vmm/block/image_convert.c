@@ -5,6 +5,7 @@
 #include "image_internal.h"
 
 #include <errno.h>
+#include <glib/gi18n.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -318,7 +319,7 @@ static bool copy_all(struct copy *copy, GError **error)
 	if (!go)
 		return false;
 	copy->failure = copy->failure ? copy->failure : image_run(copy->target, BLOCK_FLUSH, 0, NULL, 0);
-	return copy->failure ? image_failed(error, "Cannot convert", options->source, copy->failure) : true;
+	return copy->failure ? image_failed(error, _("Cannot convert %s: %s"), options->source, copy->failure) : true;
 }
 
 static bool start_pool(struct copy *copy, GError **error)
@@ -328,7 +329,7 @@ static bool start_pool(struct copy *copy, GError **error)
 		return true;
 	copy->packed_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (copy->packed_event < 0)
-		return image_failed(error, "Cannot convert", copy->options->source, errno);
+		return image_failed(error, _("Cannot convert %s: %s"), copy->options->source, errno);
 	copy->packed = g_async_queue_new();
 	copy->pool = g_thread_pool_new(pack, copy, (gint)MIN(g_get_num_processors(), SLOTS), FALSE, error);
 	return copy->pool != NULL;
@@ -397,9 +398,9 @@ static bool can_compress(const struct image_create_options *target, GError **err
 {
 	if (target->format != BLOCK_FORMAT_RAW && !target->data_path)
 		return true;
-	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s cannot be compressed: %s", target->path,
-		    target->data_path ? "its data is in a file of its own, for which qcow2 has no compression" :
-					"raw images have no compression; choose qcow2");
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, _("%s cannot be compressed: %s"), target->path,
+		    target->data_path ? _("its data is in a file of its own, for which qcow2 has no compression") :
+		    _("raw images have no compression; choose qcow2"));
 	return false;
 }
 

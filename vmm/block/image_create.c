@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gi18n.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,7 +13,7 @@
 
 static bool refuse(GError **error, const char *path, const char *what)
 {
-	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s cannot be created: %s", path, what);
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, _("%s cannot be created: %s"), path, what);
 	return false;
 }
 
@@ -22,9 +23,9 @@ static bool may_overwrite(int fd, const char *path, GError **error)
 	struct stat status;
 
 	if (fstat(fd, &status) < 0)
-		return image_failed(error, "Cannot look at", path, errno);
+		return image_failed(error, _("Cannot look at %s: %s"), path, errno);
 	if (!S_ISREG(status.st_mode))
-		return refuse(error, path, "something is there that is not a regular file. Choose another name");
+		return refuse(error, path, _("something is there that is not a regular file. Choose another name"));
 	return engine_file_lock(&file, error);
 }
 
@@ -35,7 +36,7 @@ static int create_file(const struct image_create_options *options, const char *p
 		      0644);
 
 	if (fd < 0) {
-		image_failed(error, "Cannot create", path, errno);
+		image_failed(error, _("Cannot create %s: %s"), path, errno);
 		return -1;
 	}
 	if (!may_overwrite(fd, path, error)) {
@@ -44,7 +45,7 @@ static int create_file(const struct image_create_options *options, const char *p
 	}
 	if (ftruncate(fd, 0) == 0)
 		return fd;
-	image_failed(error, "Cannot empty", path, errno);
+	image_failed(error, _("Cannot empty %s: %s"), path, errno);
 	close(fd);
 	return -1;
 }
@@ -123,7 +124,7 @@ static bool create_raw(const struct image_create_options *options, const char *p
 	if (!failure)
 		return true;
 	unlink(path);
-	return image_failed(error, "Cannot create", path, failure);
+	return image_failed(error, _("Cannot create %s: %s"), path, failure);
 }
 
 /* --- qcow2 --- */
@@ -162,17 +163,17 @@ static bool set_fields(struct qcow2_header *header, const struct image_create_op
 
 	*header = (struct qcow2_header){ .version = options->version ? options->version : 3, .size = options->size };
 	if (header->version != 2 && header->version != 3)
-		return refuse(error, options->path, "the version of a qcow2 image is 2 or 3");
+		return refuse(error, options->path, _("the version of a qcow2 image is 2 or 3"));
 	if (cluster & (cluster - 1) || cluster < 512 || cluster > 2u << 20)
-		return refuse(error, options->path, "the cluster size is a power of two from 512 to 2M");
+		return refuse(error, options->path, _("the cluster size is a power of two from 512 to 2M"));
 	if (bits & (bits - 1) || bits > 64 || (header->version == 2 && bits != 16))
 		return refuse(error, options->path,
-			      "refcounts have 1, 2, 4, 8, 16, 32 or 64 bits, in version 2 always 16");
+			      _("refcounts have 1, 2, 4, 8, 16, 32 or 64 bits, in version 2 always 16"));
 	if (header->version == 2 && (options->extended_l2 || options->lazy_refcounts || options->compression ||
 				     options->data_path))
-		return refuse(error, options->path, "version 2 has none of these features; choose version 3");
+		return refuse(error, options->path, _("version 2 has none of these features; choose version 3"));
 	if (options->extended_l2 && cluster < 16384)
-		return refuse(error, options->path, "subclusters need clusters of 16K at least");
+		return refuse(error, options->path, _("subclusters need clusters of 16K at least"));
 	header->cluster_bits = (unsigned)__builtin_ctz(cluster);
 	header->refcount_order = (unsigned)__builtin_ctz(bits);
 	header->header_length = header->version == 2 ? QCOW2_V2_LENGTH : 112;
@@ -193,7 +194,7 @@ static bool lay_out(struct qcow2 *image, uint64_t *blocks, GError **error)
 
 	if (header->size > INT64_MAX / 2 || entries > QCOW2_L1_MAX / 8)
 		return refuse(error, image->file.path,
-			      "it would be too large for its cluster size; choose larger clusters");
+			      _("it would be too large for its cluster size; choose larger clusters"));
 	l1 = qcow2_clusters(image, entries * 8);
 	header->l1_size = (uint32_t)entries;
 	table = qcow2_refcount_table_wish(image, l1);
@@ -298,7 +299,7 @@ static bool preallocate(const char *path, uint64_t start, uint64_t end, const st
 	if (!failure && reservation->preallocation == IMAGE_PREALLOCATION_FULL)
 		failure = write_disk(image, start, end, reservation);
 	block_close(block);
-	return failure ? image_failed(error, "Cannot reserve space for", path, failure) : true;
+	return failure ? image_failed(error, _("Cannot reserve space for %s: %s"), path, failure) : true;
 }
 
 static bool write_qcow2(const struct image_create_options *options, struct qcow2 *image, GError **error)
@@ -327,7 +328,7 @@ static bool write_qcow2(const struct image_create_options *options, struct qcow2
 	if (!failure)
 		return true;
 	unlink(options->path);
-	return image_failed(error, "Cannot create", options->path, failure);
+	return image_failed(error, _("Cannot create %s: %s"), options->path, failure);
 }
 
 static bool is_same_file(const char *path, const char *other)
@@ -344,9 +345,9 @@ static bool create_data_file(const struct image_create_options *options, GError 
 	struct image_create_options raw = { .size = options->size, .overwrite = options->overwrite };
 
 	if (path && options->size == 0)
-		return refuse(error, options->path, "a disk with a data file needs a size");
+		return refuse(error, options->path, _("a disk with a data file needs a size"));
 	if (path && is_same_file(path, options->path))
-		return refuse(error, options->path, "its data file must be another file");
+		return refuse(error, options->path, _("its data file must be another file"));
 	return !path || create_raw(&raw, path, error);
 }
 
@@ -405,7 +406,7 @@ static bool resize_raw(const char *path, uint64_t size, uint64_t old, const stru
 	if (failure && failure != ENOTSUP && size > old && ftruncate(file.fd, (off_t)old) < 0)
 		g_warning("%s keeps the size of %" G_GUINT64_FORMAT " bytes: %s", path, size, g_strerror(errno));
 	engine_file_close(&file);
-	return failure ? image_failed(error, "Cannot resize", path, failure) : true;
+	return failure ? image_failed(error, _("Cannot resize %s: %s"), path, failure) : true;
 }
 
 static bool set_qcow2_size(const char *path, uint64_t size, GError **error)
@@ -418,7 +419,7 @@ static bool set_qcow2_size(const char *path, uint64_t size, GError **error)
 		return false;
 	failure = qcow2_resize(qcow2_from_block(block), size);
 	block_close(block);
-	return failure ? image_failed(error, "Cannot resize", path, failure) : true;
+	return failure ? image_failed(error, _("Cannot resize %s: %s"), path, failure) : true;
 }
 
 static bool resize_qcow2(const char *path, uint64_t size, uint64_t old, const struct reservation *reservation,
@@ -437,12 +438,13 @@ static bool may_resize(const char *path, const struct image_info *info, uint64_t
 {
 	if (size < info->size && !shrink)
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-			    "%s would become smaller, and what is behind its new end would be lost. Shrink the "
-			    "guest's partitions first, then confirm that you want this", path);
+			    _("%s would become smaller, and what is behind its new end would be lost. Shrink the "
+			      "guest's partitions first, then confirm that you want this"), path);
 	else if (info->format == BLOCK_FORMAT_QCOW2 && (info->bitmaps || (info->snapshots && info->version == 2)))
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-			    "%s cannot be resized because of its %s. Delete them, or convert it to a new image", path,
-			    info->bitmaps ? "bitmaps" : "snapshots");
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, info->bitmaps ?
+			    _("%s cannot be resized because of its bitmaps. Delete them, or convert it to a new image") :
+			    _("%s cannot be resized because of its snapshots. Delete them, or convert it to a new "
+			      "image"), path);
 	else
 		return true;
 	return false;

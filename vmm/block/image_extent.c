@@ -2,6 +2,7 @@
 #include "image_internal.h"
 
 #include <errno.h>
+#include <glib/gi18n.h>
 #include <unistd.h>
 
 static void raw_extent(const struct engine_file *file, uint64_t at, uint64_t limit, struct image_extent *extent)
@@ -103,5 +104,5 @@ bool image_map(const char *path, void (*found)(const struct image_extent *extent
 	if (!failure && extent.length)
 		found(&extent, opaque);
 	block_close(block);
-	return failure ? image_failed(error, "Cannot read the map of", path, failure) : true;
+	return failure ? image_failed(error, _("Cannot read the map of %s: %s"), path, failure) : true;
 }

@@ -2,6 +2,7 @@
 #include "image_internal.h"
 
 #include <errno.h>
+#include <glib/gi18n.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -43,7 +44,7 @@ bool image_go_on(image_progress progress, void *opaque, uint64_t at, uint64_t si
 {
 	if (!progress || progress(size ? (double)at / (double)size : 1, opaque))
 		return true;
-	g_set_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "Stopped on request");
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, _("Stopped on request"));
 	return false;
 }
 
@@ -110,7 +111,7 @@ bool image_compact(const char *path, image_progress progress, void *opaque, GErr
 	}
 	if (block)
 		block_close(block);
-	return go && failure ? image_failed(error, "Cannot compact", path, failure) : go;
+	return go && failure ? image_failed(error, _("Cannot compact %s: %s"), path, failure) : go;
 }
 
 /* --- Commit --- */
@@ -142,7 +143,7 @@ static bool commit_into(struct qcow2 *top, struct block *base, image_progress pr
 	failure = failure ? failure : image_run(base, BLOCK_FLUSH, 0, NULL, 0);
 	/* Now the image can go back to having nothing of its own. */
 	failure = failure ? failure : qcow2_empty(top);
-	return failure ? image_failed(error, "Cannot commit", top->file.path, failure) : true;
+	return failure ? image_failed(error, _("Cannot commit %s: %s"), top->file.path, failure) : true;
 }
 
 bool image_commit(const char *path, image_progress progress, void *opaque, GError **error)
@@ -157,7 +158,7 @@ bool image_commit(const char *path, image_progress progress, void *opaque, GErro
 		return false;
 	done = top.image->backing_name != NULL;
 	if (!done)
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s has no backing image to commit to", path);
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, _("%s has no backing image to commit to"), path);
 	base_path = done ? qcow2_resolve(path, top.image->backing_name) : NULL;
 	options.path = base_path;
 	if (done && top.image->backing_format)
@@ -256,7 +257,7 @@ static bool rebase_data(struct qcow2 *top, const char *name, enum block_format f
 		block_close(new);
 	g_free(buffers[0]);
 	g_free(buffers[1]);
-	return go && failure ? image_failed(error, "Cannot rebase", top->file.path, failure) : go;
+	return go && failure ? image_failed(error, _("Cannot rebase %s: %s"), top->file.path, failure) : go;
 }
 
 bool image_rebase(const char *path, const char *backing_path, enum block_format backing_format, bool only_name,
@@ -276,7 +277,7 @@ bool image_rebase(const char *path, const char *backing_path, enum block_format 
 	done = only_name || rebase_data(top.image, backing_path, backing_format, progress, opaque, error);
 	if (done) {
 		failure = rename_base(top.image, backing_path, backing_format);
-		done = !failure || image_failed(error, "Cannot rebase", path, failure);
+		done = !failure || image_failed(error, _("Cannot rebase %s: %s"), path, failure);
 	}
 	image_file_close(&top);
 	return done;

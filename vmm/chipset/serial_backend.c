@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 #include <glib/gstdio.h>
 #include <pty.h>
 #include <stdbool.h>
@@ -232,12 +233,12 @@ static struct serial_backend *backend_new(struct vm *vm, const char *path)
 	return backend;
 }
 
-static struct serial_backend *fail(struct serial_backend *backend, GError **error, const char *what)
+/* format: has the reason and the path */
+static struct serial_backend *fail(struct serial_backend *backend, GError **error, const char *format)
 {
 	int code = errno;
 
-	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(code), "Cannot %s for the serial port: %s%s%s", what,
-		    g_strerror(code), backend->path ? ": " : "", backend->path ? backend->path : "");
+	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(code), format, g_strerror(code), backend->path);
 	serial_backend_free(backend);
 	return NULL;
 }
@@ -248,7 +249,7 @@ struct serial_backend *serial_backend_new_log(struct vm *vm, const char *path, G
 
 	backend->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
 	if (backend->fd < 0)
-		return fail(backend, error, "write the log");
+		return fail(backend, error, _("Cannot write the log for the serial port: %s: %s"));
 	return backend;
 }
 
@@ -261,12 +262,12 @@ struct serial_backend *serial_backend_new_pty(struct vm *vm, GError **error)
 	cfmakeraw(&raw);
 	raw.c_cflag |= CREAD | CLOCAL;
 	if (openpty(&backend->fd, &backend->slave, NULL, &raw, NULL) < 0)
-		return fail(backend, error, "open a pseudo-terminal");
+		return fail(backend, error, _("Cannot open a pseudo-terminal for the serial port: %s"));
 	fcntl(backend->fd, F_SETFD, FD_CLOEXEC);
 	fcntl(backend->slave, F_SETFD, FD_CLOEXEC);
 	g_unix_set_fd_nonblocking(backend->fd, TRUE, NULL);
 	if (ttyname_r(backend->slave, name, sizeof name))
-		return fail(backend, error, "name a pseudo-terminal");
+		return fail(backend, error, _("Cannot name the serial port's pseudo-terminal: %s"));
 	backend->path = g_strdup(name);
 	backend->reads = true;
 	return backend;
@@ -283,7 +284,7 @@ struct serial_backend *serial_backend_new_socket(struct vm *vm, const char *path
 	if (strlen(path) >= sizeof address.sun_path || fd < 0) {
 		if (fd >= 0)
 			close(fd);
-		return fail(backend, error, "make the socket");
+		return fail(backend, error, _("Cannot make the socket for the serial port: %s: %s"));
 	}
 	g_strlcpy(address.sun_path, path, sizeof address.sun_path);
 	/* The folder may be missing at the first start since the user logged in; if it cannot be made, bind() tells. */
@@ -292,7 +293,7 @@ struct serial_backend *serial_backend_new_socket(struct vm *vm, const char *path
 	unlink(path);
 	if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 1) < 0) {
 		close(fd);
-		return fail(backend, error, "make the socket");
+		return fail(backend, error, _("Cannot make the socket for the serial port: %s: %s"));
 	}
 	backend->listener = fd;
 	backend->reads = true;

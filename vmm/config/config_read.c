@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gi18n.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -61,14 +63,14 @@ static bool fail_key(const struct reader *reader, const char *group, const char 
 	va_start(arguments, format);
 	message = g_strdup_vprintf(format, arguments);
 	va_end(arguments);
-	g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE, "%s, line %u: [%s]%s%s: %s",
+	g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE, _("%s, line %u: [%s]%s%s: %s"),
 		    reader->path, line, group, key ? " " : "", key ? key : "", message);
 	return false;
 }
 
 static bool fail_line(const struct reader *reader, unsigned line, GError **error, const char *what)
 {
-	g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_PARSE, "%s, line %u: %s", reader->path, line, what);
+	g_set_error(error, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_PARSE, _("%s, line %u: %s"), reader->path, line, what);
 	return false;
 }
 
@@ -85,19 +87,19 @@ static bool check_syntax(const struct reader *reader, GError **error)
 		g_autofree char *copy = NULL;
 
 		if (!g_utf8_validate_len(line, length, NULL))
-			return fail_line(reader, number, error, "not UTF-8 text");
+			return fail_line(reader, number, error, _("not UTF-8 text"));
 		copy = g_strstrip(g_strndup(line, length));
 		if (*copy == '[') {
 			if (copy[strlen(copy) - 1] != ']' || strlen(copy) < 3 || strcspn(copy + 1, "[]") + 2 != strlen(copy))
-				return fail_line(reader, number, error, "a group is written [name]");
+				return fail_line(reader, number, error, _("a group is written [name]"));
 			in_group = true;
 		} else if (*copy && *copy != '#') {
 			if (!strchr(copy, '=') || *copy == '=')
 				return fail_line(reader, number, error,
-						 "expected key=value, a [group] or a comment starting with #");
+						 _("expected key=value, a [group] or a comment starting with #"));
 			if (!in_group)
 				return fail_line(reader, number, error,
-						 "a key needs a group before it, such as [machine]");
+						 _("a key needs a group before it, such as [machine]"));
 		}
 		line += length + 1;
 	}
@@ -123,16 +125,26 @@ static bool fail_value(GError **error, const char *format, ...)
 	return false;
 }
 
+/* What is wrong with a text, and between which numbers it would be right */
+static const char *number_format(const struct key *key)
+{
+	static const char *const formats[2][2] = {
+		{ N_("\"%s\" is not allowed; allowed is a whole number from %" PRIu64 " to %" PRIu64),
+		  N_("\"%s\" is not allowed; allowed is a whole number from %" PRIu64 " to %" PRIu64 " MiB") },
+		{ N_("\"%s\" is not allowed; allowed is a power of two from %" PRIu64 " to %" PRIu64),
+		  N_("\"%s\" is not allowed; allowed is a power of two from %" PRIu64 " to %" PRIu64 " MiB") },
+	};
+
+	return formats[key->power_of_two][key->kind == KEY_MIB];
+}
+
 static bool take_number(const struct key *key, const char *text, void *field, GError **error)
 {
-	const char *unit = key->kind == KEY_MIB ? " MiB" : "";
 	guint64 number;
 
 	if (!g_ascii_string_to_unsigned(text, 10, key->minimum, key->maximum, &number, NULL) ||
 	    (key->power_of_two && (number & (number - 1))))
-		return fail_value(error, "\"%s\" is not allowed; allowed is a %s from %" G_GUINT64_FORMAT " to %"
-				  G_GUINT64_FORMAT "%s", text, key->power_of_two ? "power of two" : "whole number",
-				  key->minimum, key->maximum, unit);
+		return fail_value(error, _(number_format(key)), text, key->minimum, key->maximum);
 	if (key->kind == KEY_MIB)
 		*(uint64_t *)field = number << 20;
 	else
@@ -154,7 +166,7 @@ static bool take_name(const struct key *key, const char *text, void *field, GErr
 		return true;
 	}
 	allowed = list_names(key->names);
-	return fail_value(error, "\"%s\" is not allowed; allowed are %s", text, allowed);
+	return fail_value(error, _("\"%s\" is not allowed; allowed are %s"), text, allowed);
 }
 
 static bool is_control(const struct key *key, char c)
@@ -167,18 +179,20 @@ static bool take_text(const struct key *key, const char *text, void *field, GErr
 	uint8_t mac[6];
 
 	if (!*text)
-		return fail_value(error, "the value is empty; leave the key out for the default");
+		return fail_value(error, _("the value is empty; leave the key out for the default"));
 	if (key->kind == KEY_UUID && !g_uuid_string_is_valid(text))
-		return fail_value(error, "\"%s\" is not a UUID such as 9f0ab1c2-5d34-4e6f-8a9b-0c1d2e3f4a5b", text);
+		return fail_value(error, _("\"%s\" is not a UUID such as 9f0ab1c2-5d34-4e6f-8a9b-0c1d2e3f4a5b"), text);
 	if (key->kind == KEY_MAC && !machine_config_parse_mac(text, mac))
-		return fail_value(error, "\"%s\" is not the address of a network adapter, such as 52:54:00:12:34:56",
+		return fail_value(error,
+				  _("\"%s\" is not the address of a network adapter, such as 52:54:00:12:34:56"),
 				  text);
 	for (const char *p = text; *p; p++) {
 		if (key->kind == KEY_SERIAL && (*p < ' ' || *p > '~' || p - text >= SERIAL_MAX))
-			return fail_value(error, "\"%s\" is not allowed; allowed are up to %d printable ASCII characters",
+			return fail_value(error,
+					  _("\"%s\" is not allowed; allowed are up to %d printable ASCII characters"),
 					  text, SERIAL_MAX);
 		if (is_control(key, *p))
-			return fail_value(error, "control characters are not allowed");
+			return fail_value(error, _("control characters are not allowed"));
 	}
 	g_free(*(char **)field);
 	*(char **)field = g_strdup(text);
@@ -210,8 +224,8 @@ static bool fail_newer(const struct reader *reader, const char *group, const str
 		       GError **error)
 {
 	g_set_error(error, MACHINE_CONFIG_ERROR, MACHINE_CONFIG_ERROR_NEWER,
-		    "%s, line %u: the machine was made by a newer version of Oriel (format %s; this version knows up to "
-		    "%u). Update Oriel to use it", reader->path, find_line(reader, group, key->name), text,
+		    _("%s, line %u: the machine was made by a newer version of Oriel (format %s; this version knows "
+		      "up to %u). Update Oriel to use it"), reader->path, find_line(reader, group, key->name), text,
 		    MACHINE_CONFIG_VERSION);
 	return false;
 }
@@ -227,7 +241,7 @@ static bool take_key(const struct reader *reader, const char *group, const struc
 	text = g_key_file_get_string(reader->config->file, group, key->name, &reason);
 	if (reason)
 		return fail_key(reader, group, key->name, error,
-				"\\ may only be followed by s, n, t, r or another \\");
+				_("\\ may only be followed by s, n, t, r or another \\"));
 	g_strchomp(text);
 	if (is_newer(key, text))
 		return fail_newer(reader, group, key, text, error);
@@ -245,25 +259,26 @@ static bool take_disk(const struct reader *reader, const char *group, enum confi
 	guint64 port;
 
 	if (!g_ascii_string_to_unsigned(number, 10, 0, count - 1, &port, NULL) || strlen(number) != 1)
-		return fail_key(reader, group, NULL, error, "there is no such port; allowed are %s0 to %s%u",
+		return fail_key(reader, group, NULL, error, _("there is no such port; allowed are %s0 to %s%u"),
 				config_kind_names[kind], config_kind_names[kind], count - 1);
 	disk = kind == CONFIG_STICK ? &config->sticks[port] : &config->disks[port];
 	taken = kind == CONFIG_STICK ? &config->has_stick[port] : &config->has_disk[port];
 	if (*taken)
-		return fail_key(reader, group, NULL, error, "port %u is already taken by [%s%u]; use another number",
-				(unsigned)port, config_kind_names[disk->kind], (unsigned)port);
+		return fail_key(reader, group, NULL, error,
+				_("port %u is already taken by [%s%u]; use another number"), (unsigned)port,
+				config_kind_names[disk->kind], (unsigned)port);
 	*taken = true;
 	config_set_disk_defaults(disk, kind);
 	for (unsigned i = 0; i < config_disk_key_count; i++)
 		if (!take_key(reader, group, &config_disk_keys[i], disk, error))
 			return false;
 	if (kind != CONFIG_CD && !disk->path)
-		return fail_key(reader, group, NULL, error, "the key path is missing; it names the %s's image file",
-				config_kind_names[kind]);
+		return fail_key(reader, group, NULL, error,
+				_("the key path is missing; it names the %s's image file"), config_kind_names[kind]);
 	if (kind == CONFIG_CD && !disk->read_only)
-		return fail_key(reader, group, "read-only", error, "a disc in a CD drive is always read-only");
+		return fail_key(reader, group, "read-only", error, _("a disc in a CD drive is always read-only"));
 	if (kind != CONFIG_DISK && disk->bus != CONFIG_BUS_AHCI)
-		return fail_key(reader, group, "bus", error, "nvme is for disks only; allowed is ahci");
+		return fail_key(reader, group, "bus", error, _("nvme is for disks only; allowed is ahci"));
 	return true;
 }
 
@@ -292,8 +307,8 @@ static bool check_sticks(const struct reader *reader, GError **error)
 		g_autofree char *group = g_strdup_printf("stick%u", i);
 
 		if (config->has_stick[i] && config->usb == CONFIG_USB_NONE)
-			return fail_key(reader, group, NULL, error, "a stick needs a USB controller; set controller of "
-					"[usb] to xhci");
+			return fail_key(reader, group, NULL, error,
+					_("a stick needs a USB controller; set controller of [usb] to xhci"));
 	}
 	return true;
 }
@@ -306,13 +321,14 @@ static bool check_together(const struct reader *reader, GError **error)
 	if (!config->vram)
 		config->vram = needed;
 	if ((uint64_t)config->display_width * config->display_height * 4 > config->vram)
-		return fail_key(reader, "display", "vram", error, "%u MiB is too little for %ux%u; allowed is what holds "
-				"it at 4 bytes a pixel, such as %u", (unsigned)(config->vram >> 20),
-				config->display_width, config->display_height, (unsigned)(needed >> 20));
+		return fail_key(reader, "display", "vram", error,
+				_("%u MiB is too little for %ux%u; allowed is what holds it at 4 bytes a pixel, such "
+				  "as %u"), (unsigned)(config->vram >> 20), config->display_width,
+				config->display_height, (unsigned)(needed >> 20));
 	if (config->initrd && !config->kernel)
-		return fail_key(reader, "kernel", "initrd", error, "it needs the key kernel beside it");
+		return fail_key(reader, "kernel", "initrd", error, _("it needs the key kernel beside it"));
 	if (config->command_line && !config->kernel)
-		return fail_key(reader, "kernel", "command-line", error, "it needs the key kernel beside it");
+		return fail_key(reader, "kernel", "command-line", error, _("it needs the key kernel beside it"));
 	return check_sticks(reader, error);
 }
 
@@ -321,16 +337,16 @@ static bool fail_read(const char *path, const char *folder, int code, GError **e
 	const char *advice;
 
 	if (code == ENOENT && !g_file_test(folder, G_FILE_TEST_EXISTS))
-		advice = "There is no such folder; check the name of the machine";
+		advice = _("There is no such folder; check the name of the machine");
 	else if (code == ENOTDIR)
-		advice = "A machine is a folder; name the folder, not a file";
+		advice = _("A machine is a folder; name the folder, not a file");
 	else if (code == ENOENT)
-		advice = "The folder is no machine; create the file, a line [machine] in it is enough";
+		advice = _("The folder is no machine; create the file, a line [machine] in it is enough");
 	else if (code == EACCES)
-		advice = "You may not read it; change its owner or permissions";
+		advice = _("You may not read it; change its owner or permissions");
 	else
-		advice = "Check the file system that it is on";
-	g_set_error(error, G_FILE_ERROR, (int)g_file_error_from_errno(code), "Cannot read %s: %s. %s", path,
+		advice = _("Check the file system that it is on");
+	g_set_error(error, G_FILE_ERROR, (int)g_file_error_from_errno(code), _("Cannot read %s: %s. %s"), path,
 		    g_strerror(code), advice);
 	return false;
 }
@@ -351,8 +367,9 @@ static bool read_text(struct reader *reader, GError **error)
 	}
 	if (!S_ISREG(status.st_mode) || status.st_size > FILE_SIZE_MAX) {
 		close(fd);
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s is not a machine's configuration: it must be a "
-			    "regular file of at most %d KiB", reader->path, FILE_SIZE_MAX >> 10);
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			    _("%s is not a machine's configuration: it must be a regular file of at most %d KiB"),
+			    reader->path, FILE_SIZE_MAX >> 10);
 		return false;
 	}
 	g_free(reader->text);
@@ -430,7 +447,7 @@ static bool set_value(const struct key *key, const char *text, void *field, GErr
 	if (*text || key->kind >= KEY_VERSION)
 		return take_value(key, text, field, error);
 	if (key->kind == KEY_UUID || key->kind == KEY_MAC)
-		return fail_value(error, "the value is empty");
+		return fail_value(error, _("the value is empty"));
 	g_clear_pointer((char **)field, g_free);
 	return true;
 }
@@ -443,7 +460,7 @@ bool machine_config_set(struct machine_config *config, const char *group, const 
 	const struct key *key = config_find_key(config, group, name, &base);
 
 	if (!key)
-		return fail_value(error, "there is no [%s] %s", group, name);
+		return fail_value(error, _("there is no [%s] %s"), group, name);
 	if (!set_value(key, text, (char *)base + key->offset, error))
 		return false;
 	/* It follows the mode, unless somebody wants another size. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gi18n.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -158,7 +159,7 @@ bool machine_config_save(struct machine_config *config, GError **error)
 	if (replace_file(config->folder, path, text, size))
 		return true;
 	g_set_error(error, G_FILE_ERROR, (int)g_file_error_from_errno(errno),
-		    "Cannot save %s: %s. The old file is unchanged; make room or allow writing to the folder", path,
-		    g_strerror(errno));
+		    _("Cannot save %s: %s. The old file is unchanged; make room or allow writing to the folder"),
+		    path, g_strerror(errno));
 	return false;
 }

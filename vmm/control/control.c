@@ -1,5 +1,6 @@
 #include "control.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -93,7 +94,7 @@ static bool do_insert_disc(struct control *control, GVariant *parameters, GError
 
 	g_variant_get(parameters, "(i&s)", &drive, &path);
 	if (!g_path_is_absolute(path))
-		return fail_argument(error, "The path of the disc image must be absolute");
+		return fail_argument(error, _("The path of the disc image must be absolute"));
 	return control->ops->insert_disc(control->machine, drive, path, error);
 }
 
@@ -135,7 +136,7 @@ static bool do_set_link(struct control *control, GVariant *parameters, GError **
 static bool get_stick(GVariant *parameters, const char **path, gboolean *flag, GError **error)
 {
 	g_variant_get(parameters, "(&sb)", path, flag);
-	return g_path_is_absolute(*path) || fail_argument(error, "The path of the disk image must be absolute");
+	return g_path_is_absolute(*path) || fail_argument(error, _("The path of the disk image must be absolute"));
 }
 
 static bool do_plug_stick(struct control *control, GVariant *parameters, GError **error)
@@ -179,11 +180,11 @@ static bool do_send_events(struct control *control, GVariant *parameters, GError
 
 	g_variant_get(parameters, "(a(qqi))", &list);
 	if (g_variant_iter_n_children(list) > EVENTS_MAX)
-		return fail_argument(error, "More than 4096 events in one call");
+		return fail_argument(error, _("More than 4096 events in one call"));
 	events = g_new(struct input_event, g_variant_iter_n_children(list) + 1);
 	while (g_variant_iter_next(list, "(qqi)", &event.type, &event.code, &event.value)) {
 		if (!valid_event(&event))
-			return fail_argument(error, "Events are of type EV_SYN, EV_KEY, EV_REL or EV_ABS");
+			return fail_argument(error, _("Events are of type EV_SYN, EV_KEY, EV_REL or EV_ABS"));
 		events[count++] = event;
 	}
 	input_router_send(control->router, events, count);
@@ -201,11 +202,9 @@ static void answer_done(void *opaque, const GError *error)
 /* Nobody reads keys while the guest stands still. */
 static bool check_running(struct control *control, GError **error)
 {
-	const char *state = control->ops->state(control->machine);
-
-	if (strcmp(state, "running") == 0)
+	if (strcmp(control->ops->state(control->machine), "running") == 0)
 		return true;
-	g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY, "The guest is not running (it is %s)", state);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY, _("The guest is not running, so it does not read keys"));
 	return false;
 }
 

@@ -1,5 +1,7 @@
 #include "pictures.h"
 
+#include <glib/gi18n.h>
+
 #include "../../display/thumbnail.h"
 #include "reply.h"
 
@@ -221,7 +223,7 @@ void pictures_screenshot(struct pictures *pictures, GVariant *parameters, GDBusM
 		return;
 	}
 	g_free(request.path);
-	refuse(invocation, "The path of the screenshot must be absolute");
+	refuse(invocation, _("The path of the screenshot must be absolute"));
 }
 
 void pictures_thumbnail(struct pictures *pictures, GVariant *parameters, GDBusMethodInvocation *invocation)
@@ -230,7 +232,7 @@ void pictures_thumbnail(struct pictures *pictures, GVariant *parameters, GDBusMe
 
 	g_variant_get(parameters, "(uut)", &request.max_width, &request.max_height, &request.known);
 	if (request.max_width - 1 >= THUMBNAIL_SIDE_MAX || request.max_height - 1 >= THUMBNAIL_SIDE_MAX) {
-		refuse(invocation, "A thumbnail has 1 to 1024 pixels at each side");
+		refuse(invocation, _("A thumbnail has 1 to 1024 pixels at each side"));
 		return;
 	}
 	if (!take_damage(pictures) && pictures->known && is_last(pictures, &request, request.known)) {

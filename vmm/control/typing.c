@@ -1,6 +1,7 @@
 #include "typing.h"
 
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 
 #include "../../input/key_names.h"
 
@@ -112,7 +113,7 @@ static void advance(void *opaque)
 	}
 	if (!input_router_ready(typing->router, INPUT_KEYBOARD)) {
 		if (now - typing->waiting_since > PATIENCE)
-			fail_all(typing, G_IO_ERROR_TIMED_OUT, "The guest does not read its keyboard");
+			fail_all(typing, G_IO_ERROR_TIMED_OUT, _("The guest does not read its keyboard"));
 		else
 			wait_until(typing, POLL);
 		return;
@@ -138,7 +139,7 @@ struct typing *typing_new(struct vm *vm, struct input_router *router)
 
 void typing_free(struct typing *typing)
 {
-	fail_all(typing, G_IO_ERROR_CLOSED, "The machine has stopped");
+	fail_all(typing, G_IO_ERROR_CLOSED, _("The machine has stopped"));
 	timer_cancel(&typing->timer);
 	g_free(typing);
 }
@@ -150,15 +151,15 @@ static bool add_job(struct typing *typing, GArray *strokes, typing_done done, vo
 
 	if (strokes->len > STROKES_MAX) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-			    "%u keys are too many for one call; at most %d", strokes->len, STROKES_MAX);
+			    _("%u keys are too many for one call; at most %d"), strokes->len, STROKES_MAX);
 		return false;
 	}
 	if (!(input_router_kinds(typing->router) & INPUT_KEYBOARD)) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "The machine has no keyboard");
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, _("The machine has no keyboard"));
 		return false;
 	}
 	if (g_queue_get_length(&typing->jobs) >= JOBS_MAX) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY, "%d calls are waiting to type already", JOBS_MAX);
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY, _("%d calls are waiting to type already"), JOBS_MAX);
 		return false;
 	}
 	job = g_new0(struct job, 1);
@@ -201,7 +202,7 @@ bool typing_send_text(struct typing *typing, const char *text, typing_done done,
 
 		if (!key_for_character(character, &code, &shift)) {
 			g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-				    "A US keyboard cannot type the character U+%04X", character);
+				    _("A US keyboard cannot type the character U+%04X"), character);
 			return false;
 		}
 		if (shift)

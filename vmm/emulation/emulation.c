@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <glib.h>
+#include <glib/gi18n.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -351,7 +352,7 @@ bool emulation_complete(struct vcpu *vcpu, char **report)
 			processor->refusal = "KVM does not take the registers";
 	}
 	if (report) {
-		what = g_strdup_printf("An instruction that KVM cannot emulate could not be completed: %s",
+		what = g_strdup_printf(_("An instruction that KVM cannot emulate could not be completed: %s"),
 				       processor->refusal);
 		*report = emulation_report(vcpu, what);
 		add_refused(state, report);

@@ -4,6 +4,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gi18n.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -67,7 +68,7 @@ static bool fail(GError **error, const char *path, const char *format, ...)
 	va_start(arguments, format);
 	reason = g_strdup_vprintf(format, arguments);
 	va_end(arguments);
-	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "Cannot boot %s: %s", path, reason);
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, _("Cannot boot %s: %s"), path, reason);
 	return false;
 }
 
@@ -77,11 +78,11 @@ static int open_file(const char *path, uint64_t *size, GError **error)
 	struct stat status;
 
 	if (fd < 0) {
-		fail(error, path, "%s. Check [kernel] in machine.conf", g_strerror(errno));
+		fail(error, path, _("%s. Check [kernel] in machine.conf"), g_strerror(errno));
 		return -1;
 	}
 	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)) {
-		fail(error, path, "it is not a regular file");
+		fail(error, path, _("it is not a regular file"));
 		close(fd);
 		return -1;
 	}
@@ -97,7 +98,7 @@ static bool read_exactly(int fd, const char *path, void *target, uint64_t size, 
 		ssize_t got = pread(fd, (uint8_t *)target + done, size - done, (off_t)(offset + done));
 
 		if (got == 0)
-			return fail(error, path, "it became shorter while it was read");
+			return fail(error, path, _("it became shorter while it was read"));
 		if (got < 0 && errno != EINTR)
 			return fail(error, path, "%s", g_strerror(errno));
 		done += got > 0 ? (uint64_t)got : 0;
@@ -108,15 +109,16 @@ static bool read_exactly(int fd, const char *path, void *target, uint64_t size, 
 static bool check_header(const Elf64_Ehdr *header, uint64_t size, const char *path, GError **error)
 {
 	if (memcmp(header->e_ident, ELFMAG, SELFMAG))
-		return fail(error, path, "it is not an ELF file; an uncompressed vmlinux is needed, not a bzImage");
+		return fail(error, path,
+			    _("it is not an ELF file; an uncompressed vmlinux is needed, not a bzImage"));
 	if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_ident[EI_DATA] != ELFDATA2LSB ||
 	    header->e_machine != EM_X86_64)
-		return fail(error, path, "it is not for 64-bit x86");
+		return fail(error, path, _("it is not for 64-bit x86"));
 	if (header->e_type != ET_EXEC && header->e_type != ET_DYN)
-		return fail(error, path, "it is not executable");
+		return fail(error, path, _("it is not executable"));
 	if (header->e_phentsize != sizeof(Elf64_Phdr) || header->e_phnum == 0 || header->e_phnum > SEGMENTS_MAX ||
 	    header->e_phoff > size || header->e_phnum * sizeof(Elf64_Phdr) > size - header->e_phoff)
-		return fail(error, path, "its program headers are not sound");
+		return fail(error, path, _("its program headers are not sound"));
 	return true;
 }
 
@@ -127,14 +129,15 @@ static bool load_segment(struct loader *loader, int fd, const Elf64_Phdr *segmen
 
 	if (segment->p_offset > size || segment->p_filesz > size - segment->p_offset ||
 	    segment->p_filesz > segment->p_memsz)
-		return fail(error, path, "a segment reaches past the end of the file");
+		return fail(error, path, _("a segment reaches past the end of the file"));
 	if (segment->p_paddr < KERNEL_MIN || segment->p_paddr > loader->top ||
 	    segment->p_memsz > loader->top - segment->p_paddr)
-		return fail(error, path, "a segment at 0x%" PRIx64 " with %" PRIu64 " KiB does not fit into memory; give the "
-			    "machine more", (uint64_t)segment->p_paddr, (uint64_t)segment->p_memsz >> 10);
+		return fail(error, path,
+			    _("a segment at 0x%" PRIx64 " with %" PRIu64 " KiB does not fit into memory; give the "
+			      "machine more"), (uint64_t)segment->p_paddr, (uint64_t)segment->p_memsz >> 10);
 	target = memory_ptr(&loader->vm->memory, segment->p_paddr, segment->p_memsz);
 	if (!target)
-		return fail(error, path, "a segment is outside RAM");
+		return fail(error, path, _("a segment is outside RAM"));
 	if (!read_exactly(fd, path, target, segment->p_filesz, segment->p_offset, error))
 		return false;
 	memset(target + segment->p_filesz, 0, segment->p_memsz - segment->p_filesz);
@@ -150,7 +153,7 @@ static bool load_segments(struct loader *loader, int fd, uint64_t size, GError *
 	Elf64_Ehdr header;
 
 	if (size < sizeof header)
-		return fail(error, path, "it is too short to be a kernel");
+		return fail(error, path, _("it is too short to be a kernel"));
 	if (!read_exactly(fd, path, &header, sizeof header, 0, error) || !check_header(&header, size, path, error) ||
 	    !read_exactly(fd, path, segments, header.e_phnum * sizeof *segments, header.e_phoff, error))
 		return false;
@@ -164,7 +167,7 @@ static bool load_segments(struct loader *loader, int fd, uint64_t size, GError *
 			entry_loaded = true;
 	}
 	if (!entry_loaded)
-		return fail(error, path, "its entry point 0x%" PRIx64 " is not in a loaded segment",
+		return fail(error, path, _("its entry point 0x%" PRIx64 " is not in a loaded segment"),
 			    (uint64_t)header.e_entry);
 	loader->entry = header.e_entry;
 	return true;
@@ -197,7 +200,8 @@ static bool load_initrd(struct loader *loader, GError **error)
 		return false;
 	base = size < loader->top ? (loader->top - size) & ~(uint64_t)(MEMORY_PAGE - 1) : 0;
 	if (base < loader->kernel_end)
-		ok = fail(error, path, "its %" PRIu64 " MiB do not fit into memory beside the kernel; give the machine more",
+		ok = fail(error, path,
+			  _("its %" PRIu64 " MiB do not fit into memory beside the kernel; give the machine more"),
 			  size >> 20);
 	else
 		ok = read_exactly(fd, path, memory_ptr(&loader->vm->memory, base, size), size, 0, error);
@@ -401,7 +405,7 @@ bool direct_boot_load(struct vm *vm, const struct direct_boot *boot, struct dire
 	struct loader loader = { .vm = vm, .boot = boot, .top = vm->memory.low_size };
 
 	if (boot->command_line && strlen(boot->command_line) > COMMAND_LINE_MAX)
-		return fail(error, boot->kernel, "the command line is longer than %d characters", COMMAND_LINE_MAX);
+		return fail(error, boot->kernel, _("the command line is longer than %d characters"), COMMAND_LINE_MAX);
 	if (!place_acpi(&loader, error) || !load_kernel(&loader, error) || !load_initrd(&loader, error))
 		return false;
 	program_chipset(vm);

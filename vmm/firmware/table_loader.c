@@ -1,5 +1,6 @@
 #include "table_loader.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #define FILE_NAME 56
@@ -172,14 +173,15 @@ bool table_loader_run(GBytes *script, const struct table_loader_target *target, 
 	for (gsize i = 0; i < size / sizeof *entries; i++) {
 		if (run_entry(&entries[i], target, files))
 			continue;
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "Entry %u of the ACPI table loader's script does "
-			    "not fit: give the machine more memory", (unsigned)i);
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			    _("Entry %u of the ACPI table loader's script does not fit: give the machine more "
+			      "memory"), (unsigned)i);
 		return false;
 	}
 	placed = find_placed(files, wanted);
 	if (!placed) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "The ACPI table loader's script does not load %s",
-			    wanted);
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			    _("The ACPI table loader's script does not load %s"), wanted);
 		return false;
 	}
 	*gpa = placed->gpa;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gi18n.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -53,8 +54,8 @@ struct capture *capture_open(const char *path, GError **error)
 	struct capture *capture;
 
 	if (fd < 0) {
-		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno), "Cannot record the network to %s: %s",
-			    path, g_strerror(errno));
+		g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(errno),
+			    _("Cannot record the network to %s: %s"), path, g_strerror(errno));
 		return NULL;
 	}
 	capture = g_new0(struct capture, 1);

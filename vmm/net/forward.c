@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 #include <string.h>
 
 static bool parse_port(const char *text, uint16_t *port)
@@ -51,9 +52,9 @@ struct nat_forward *nat_forward_parse(const char *text, GError **error)
 	    parse_end(dash + 1, &forward->guest_address, &forward->guest_port) &&
 	    is_ipv6(forward->host_address) == is_ipv6(forward->guest_address))
 		return forward;
-	g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "\"%s\" is no port forward. Write "
-		    "tcp:HOSTPORT-GUESTPORT, or tcp:ADDRESS:HOSTPORT-ADDRESS:GUESTPORT, or udp: in the place of tcp:",
-		    text);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+		    _("\"%s\" is no port forward. Write tcp:HOSTPORT-GUESTPORT, or "
+		      "tcp:ADDRESS:HOSTPORT-ADDRESS:GUESTPORT, or udp: in the place of tcp:"), text);
 	nat_forward_free(forward);
 	return NULL;
 }

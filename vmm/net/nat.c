@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 #include <slirp/libslirp.h>
 #include <string.h>
 #include <time.h>
@@ -234,8 +235,9 @@ struct network *nat_new(struct vm *vm, const struct nat_options *options, GError
 	nat->timers = g_ptr_array_new_with_free_func(g_free);
 	nat->slirp = slirp_new(&config, &callbacks, nat);
 	if (!nat->slirp) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "libslirp %s does not offer the network that is needed. "
-			    "Install libslirp 4.7 or later", slirp_version_string());
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED,
+			    _("libslirp %s does not offer the network that is needed. Install libslirp 4.7 or later"),
+			    slirp_version_string());
 		nat_destroy(nat);
 		return NULL;
 	}
@@ -266,10 +268,11 @@ static void answer_forward(void *data)
 	uint16_t port = ntohs(call->host.in.sin_port);
 
 	if (call->error && call->add)
-		error = g_error_new(G_IO_ERROR, g_io_error_from_errno(call->error), "Port %u of the host cannot be "
-				    "forwarded: %s. Choose another port", port, g_strerror(call->error));
+		error = g_error_new(G_IO_ERROR, g_io_error_from_errno(call->error),
+				    _("Port %u of the host cannot be forwarded: %s. Choose another port"), port,
+				    g_strerror(call->error));
 	else if (call->error)
-		error = g_error_new(G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "Port %u of the host is not forwarded", port);
+		error = g_error_new(G_IO_ERROR, G_IO_ERROR_NOT_FOUND, _("Port %u of the host is not forwarded"), port);
 	if (call->done)
 		call->done(call->opaque, error);
 	else if (error)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 #include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <linux/virtio_net.h>
@@ -122,8 +123,8 @@ static bool fail_missing(const char *interface, GError **error)
 {
 	g_autofree char *command = commands(interface, NULL);
 
-	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "This computer has no network interface %s. Make it: %s",
-		    interface, command);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+		    _("This computer has no network interface %s. Make it: %s"), interface, command);
 	return false;
 }
 
@@ -132,19 +133,20 @@ static bool fail_attach(const char *interface, int code, GError **error)
 	g_autofree char *command = commands(interface, NULL);
 
 	if (code == EPERM || code == EACCES)
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED, "You may not use the network interface %s: it "
-			    "belongs to somebody else. Make it yours: sudo ip tuntap del dev %s mode tap && %s", interface,
-			    interface, command);
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+			    _("You may not use the network interface %s: it belongs to somebody else. Make it yours: "
+			      "sudo ip tuntap del dev %s mode tap && %s"), interface, interface, command);
 	else if (code == EBUSY)
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY, "The network interface %s is used by another program; "
-			    "each machine needs one of its own", interface);
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY,
+			    _("The network interface %s is used by another program; each machine needs one of its "
+			      "own"), interface);
 	else if (code == EINVAL)
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "The network interface %s is no tap device. "
-			    "Make one of another name, and put it on a bridge with that interface, if the guest shall be "
-			    "in the same network", interface);
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+			    _("The network interface %s is no tap device. Make one of another name, and put it on a "
+			      "bridge with that interface, if the guest shall be in the same network"), interface);
 	else
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "Cannot use the network interface %s: %s", interface,
-			    g_strerror(code));
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, _("Cannot use the network interface %s: %s"),
+			    interface, g_strerror(code));
 	return false;
 }
 
@@ -155,8 +157,8 @@ static bool set_name(struct ifreq *request, const char *interface, GError **erro
 		strcpy(request->ifr_name, interface);
 		return true;
 	}
-	g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "\"%s\" is too long for the name of a network interface",
-		    interface);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+		    _("\"%s\" is too long for the name of a network interface"), interface);
 	return false;
 }
 
@@ -165,9 +167,10 @@ static int open_tun(GError **error)
 	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
-		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "Cannot open /dev/net/tun: %s. %s",
-			    g_strerror(errno), errno == EACCES ? "Let everybody open it: sudo chmod 666 /dev/net/tun" :
-								 "Load its driver: sudo modprobe tun");
+		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), _("Cannot open /dev/net/tun: %s. %s"),
+			    g_strerror(errno), errno == EACCES ?
+			    _("Let everybody open it: sudo chmod 666 /dev/net/tun") :
+			    _("Load its driver: sudo modprobe tun"));
 	return fd;
 }
 
@@ -177,8 +180,8 @@ static int open_requests(GError **error)
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
-		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "Cannot ask for network interfaces: %s",
-			    g_strerror(errno));
+		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno),
+			    _("Cannot ask for network interfaces: %s"), g_strerror(errno));
 	return fd;
 }
 
@@ -209,8 +212,9 @@ static bool bring_up(const char *interface, GError **error)
 		up = ioctl(requests, SIOCSIFFLAGS, &request) == 0;
 	}
 	if (!up)
-		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "The network interface %s is switched off. Switch "
-			    "it on: sudo ip link set %s up", interface, interface);
+		g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno),
+			    _("The network interface %s is switched off. Switch it on: sudo ip link set %s up"),
+			    interface, interface);
 	close(requests);
 	return up;
 }
@@ -255,14 +259,15 @@ static bool fail_bridge(const char *bridge, int code, GError **error)
 	g_autofree char *command = commands("tap0", bridge);
 
 	if (code == EPERM)
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED, "Only root may put a machine on the bridge %s. "
-			    "Make a tap device there that is yours: %s; then set mode of [network] to tap and interface to "
-			    "tap0", bridge, command);
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+			    _("Only root may put a machine on the bridge %s. Make a tap device there that is yours: "
+			      "%s; then set mode of [network] to tap and interface to tap0"), bridge, command);
 	else if (code == EOPNOTSUPP)
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "The network interface %s is no bridge", bridge);
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+			    _("The network interface %s is no bridge"), bridge);
 	else
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "Cannot put a machine on the bridge %s: %s", bridge,
-			    g_strerror(code));
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, _("Cannot put a machine on the bridge %s: %s"),
+			    bridge, g_strerror(code));
 	return false;
 }
 
@@ -286,8 +291,9 @@ static bool attach_new(int fd, const char *bridge, GError **error)
 	int code;
 
 	if (!if_nametoindex(bridge)) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "This computer has no bridge %s. Make it: sudo ip link "
-			    "add %s type bridge && sudo ip link set %s up", bridge, bridge, bridge);
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+			    _("This computer has no bridge %s. Make it: sudo ip link add %s type bridge && sudo ip "
+			      "link set %s up"), bridge, bridge, bridge);
 		return false;
 	}
 	set_name(&request, "oriel%d", error);

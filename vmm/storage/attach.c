@@ -2,6 +2,7 @@
 #include "ahci_internal.h"
 #include "identity.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 /* Network address authority 5, and a locally administered organisation. */
@@ -13,15 +14,16 @@ bool ahci_attach_disk(struct ahci *ahci, unsigned number, struct block *block, c
 	struct ahci_port *port;
 
 	if (number >= AHCI_PORTS || ahci->ports[number].drive) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "There is no free SATA port %u for %s. Ports are 0 "
-			    "to %u, each for one drive", number, block_path(block), AHCI_PORTS - 1);
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			    _("There is no free SATA port %u for %s. Ports are 0 to %u, each for one drive"), number,
+			    block_path(block), AHCI_PORTS - 1);
 		return false;
 	}
 	port = &ahci->ports[number];
 	port->disk.sectors = block_size(block) / SECTOR;
 	if (port->disk.sectors > 1ull << 48) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s is larger than a SATA disk can be (128 PiB)",
-			    block_path(block));
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+			    _("%s is larger than a SATA disk can be (128 PiB)"), block_path(block));
 		return false;
 	}
 	port->disk.ssd = options->ssd;
@@ -47,7 +49,7 @@ static bool find_drive(struct ahci *ahci, unsigned number, GError **error)
 {
 	if (ahci_is_cd(ahci, number))
 		return true;
-	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "SATA port %u has no CD drive", number);
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, _("SATA port %u has no CD drive"), number);
 	return false;
 }
 
@@ -58,8 +60,9 @@ static bool may_open(struct ahci_port *port, bool force, GError **error)
 	port->cd.event = CD_EVENT_EJECT_REQUEST;
 	if (port->cd.notify)
 		ahci_port_notify(port);
-	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN, "The guest has locked the disc %s and was asked to release "
-		    "it. Eject it in the guest, or force it", block_path(port->block));
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN,
+		    _("The guest has locked the disc %s and was asked to release it. Eject it in the guest, or force "
+		      "it"), block_path(port->block));
 	return false;
 }
 
@@ -96,7 +99,7 @@ bool ahci_insert(struct ahci *ahci, unsigned number, const char *path, GError **
 	if (!block)
 		return false;
 	if (block_size(block) / CD_SECTOR > UINT32_MAX) {
-		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, "%s is larger than a disc can be", path);
+		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, _("%s is larger than a disc can be"), path);
 		block_close(block);
 		return false;
 	}

@@ -1,6 +1,7 @@
 #include "host.h"
 
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 #include <libusb.h>
 #include <string.h>
 
@@ -43,10 +44,11 @@ static struct usb_host *from_usb(struct usb_device *device)
 	return (struct usb_host *)device;
 }
 
-static void fail(GError **error, int code, const char *what)
+/* format: has libusb's word for it */
+static void fail(GError **error, int code, const char *format)
 {
 	g_set_error(error, G_IO_ERROR, code == LIBUSB_ERROR_NO_DEVICE ? G_IO_ERROR_NOT_FOUND : G_IO_ERROR_FAILED,
-		    "Cannot %s: %s", what, libusb_error_name(code));
+		    format, libusb_error_name(code));
 }
 
 /* --- Events of libusb on our loop --- */
@@ -407,16 +409,18 @@ static bool open_failed(libusb_device *device, int code, GError **error)
 
 	libusb_get_device_descriptor(device, &descriptor);
 	if (code == LIBUSB_ERROR_ACCESS)
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED, "You may not use the USB device %04x:%04x: only "
-			    "root may write to its file below /dev/bus/usb. Put the line SUBSYSTEM==\"usb\", "
-			    "ATTR{idVendor}==\"%04x\", ATTR{idProduct}==\"%04x\", TAG+=\"uaccess\" into "
-			    "/etc/udev/rules.d/70-oriel.rules, and plug the device in again",
-			    descriptor.idVendor, descriptor.idProduct, descriptor.idVendor, descriptor.idProduct);
-	else if (code == LIBUSB_ERROR_BUSY)
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY, "The USB device %04x:%04x is used by another program",
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED,
+			    _("You may not use the USB device %04x:%04x: only root may write to its file below "
+			      "/dev/bus/usb. Put the line SUBSYSTEM==\"usb\", ATTR{idVendor}==\"%04x\", "
+			      "ATTR{idProduct}==\"%04x\", TAG+=\"uaccess\" into /etc/udev/rules.d/70-oriel.rules, "
+			      "and plug the device in again"), descriptor.idVendor, descriptor.idProduct,
 			    descriptor.idVendor, descriptor.idProduct);
+	else if (code == LIBUSB_ERROR_BUSY)
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY,
+			    _("The USB device %04x:%04x is used by another program"), descriptor.idVendor,
+			    descriptor.idProduct);
 	else
-		fail(error, code, "open the USB device");
+		fail(error, code, _("Cannot open the USB device: %s"));
 	return false;
 }
 
@@ -448,8 +452,8 @@ static bool find_and_open(struct usb_host *host, GError **error)
 	if (count >= 0)
 		libusb_free_device_list(list, 1);
 	if (!found)
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "There is no USB device %u on bus %u of the host",
-			    host->address, host->bus);
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+			    _("There is no USB device %u on bus %u of the host"), host->address, host->bus);
 	return ok;
 }
 
@@ -460,7 +464,7 @@ struct usb_host *usb_host_open(uint8_t bus, uint8_t address, GError **error)
 	int code = libusb_init(&context);
 
 	if (code < 0) {
-		fail(error, code, "use USB on this host");
+		fail(error, code, _("Cannot use USB on this host: %s"));
 		return NULL;
 	}
 	host = g_new0(struct usb_host, 1);

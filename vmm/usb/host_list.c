@@ -1,6 +1,7 @@
 #include "host_list.h"
 
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 #include <string.h>
 
 #define CLASS_HUB 9 /* USB 2.0, section 11.23.1 */
@@ -37,7 +38,7 @@ static char *name_of(const char *folder, unsigned vendor, unsigned product)
 	g_autofree char *both = NULL;
 
 	if (!name || !*name)
-		return g_strdup_printf("USB device %04x:%04x", vendor, product);
+		return g_strdup_printf(_("USB device %04x:%04x"), vendor, product);
 	/* Many a product's name begins with its maker's. */
 	if (!maker || g_str_has_prefix(name, maker))
 		both = g_steal_pointer(&name);
@@ -119,8 +120,9 @@ GArray *usb_ids_parse(const char *text, GError **error)
 		if (!*g_strstrip(parts[i]))
 			continue;
 		if (!parse_id(parts[i], &id)) {
-			g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "\"%s\" is no USB device; devices are "
-				    "given by vendor and product, such as 046d:c077", parts[i]);
+			g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+				    _("\"%s\" is no USB device; devices are given by vendor and product, such as "
+				      "046d:c077"), parts[i]);
 			return NULL;
 		}
 		g_array_append_val(ids, id);

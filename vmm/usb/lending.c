@@ -1,6 +1,7 @@
 #include "lending.h"
 
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 
 #include "../vm.h"
 #include "host.h"
@@ -135,8 +136,8 @@ bool usb_lender_unplug(struct usb_lender *lender, uint8_t bus, uint8_t address, 
 	struct usb_device *device = find_device(lender, bus, address);
 
 	if (!device) {
-		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "The guest has no USB device %u on bus %u of the host",
-			    address, bus);
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+			    _("The guest has no USB device %u on bus %u of the host"), address, bus);
 		return false;
 	}
 	xhci_detach(lender->xhci, device);
@@ -167,7 +168,7 @@ static void plug_finish(struct job *job)
 
 static void refuse_work(struct job *job)
 {
-	g_set_error(&job->error, G_IO_ERROR, G_IO_ERROR_BUSY, "The guest has the USB device %u on bus %u already",
+	g_set_error(&job->error, G_IO_ERROR, G_IO_ERROR_BUSY, _("The guest has the USB device %u on bus %u already"),
 		    job->address, job->bus);
 }
 
@@ -206,8 +207,9 @@ static void plug_kind(struct job *job, const struct usb_id *id)
 	}
 	if (found)
 		return;
-	g_set_error(&error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND, "The USB device %04x:%04x, which the machine shall have, is "
-		    "not plugged into this computer", id->vendor, id->product);
+	g_set_error(&error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
+		    _("The USB device %04x:%04x, which the machine shall have, is not plugged into this computer"),
+		    id->vendor, id->product);
 	job->done(job->opaque, error);
 }
 
@@ -245,7 +247,7 @@ void usb_lender_free(struct usb_lender *lender)
 
 		g_thread_join(g_thread_ref(job->thread));
 		if (!job->error)
-			g_set_error(&job->error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "The machine ends");
+			g_set_error(&job->error, G_IO_ERROR, G_IO_ERROR_CANCELLED, _("The machine ends"));
 		finish_job(job);
 	}
 	g_ptr_array_unref(lender->jobs);

@@ -1,5 +1,6 @@
 /* Root hub ports (sections 4.19 and 5.4.8). A device shows at the port of its connector that fits its speed. */
 #include <gio/gio.h>
+#include <glib/gi18n.h>
 
 #include "xhci_internal.h"
 
@@ -230,8 +231,8 @@ bool xhci_attach(struct xhci *xhci, struct usb_device *device, GError **error)
 		show_device(xhci, number);
 		return true;
 	}
-	g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY, "All %u USB ports of the machine are taken; unplug a device first",
-		    XHCI_CONNECTORS);
+	g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY,
+		    _("All %u USB ports of the machine are taken; unplug a device first"), XHCI_CONNECTORS);
 	return false;
 }
 

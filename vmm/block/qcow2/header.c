@@ -2,6 +2,7 @@
 #include "qcow2.h"
 
 #include <errno.h>
+#include <glib/gi18n.h>
 #include <string.h>
 
 #define REFUSE(error, ...) (g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, __VA_ARGS__), false)
@@ -87,19 +88,20 @@ static bool check_version(const struct qcow2 *image, GError **error)
 
 	if (header->version != 2 && header->version != 3)
 		return REFUSE(error,
-			      "%s is a qcow2 image of version %u, but only 2 and 3 are known. Convert it with the "
-			      "program that made it", path, header->version);
+			      _("%s is a qcow2 image of version %u, but only 2 and 3 are known. Convert it with the "
+				"program that made it"), path, header->version);
 	if (header->cluster_bits < 9 || header->cluster_bits > 21)
-		return REFUSE(error, "%s is damaged: clusters of 2^%u bytes do not exist. Restore it from a backup",
-			      path,
+		return REFUSE(error,
+			      _("%s is damaged: clusters of 2^%u bytes do not exist. Restore it from a backup"), path,
 			      header->cluster_bits);
 	if (header->version == 3 && (header->header_length < QCOW2_V3_LENGTH || header->header_length % 8 ||
 				     header->header_length > (1ull << header->cluster_bits)))
-		return REFUSE(error, "%s is damaged: its header cannot have a length of %u. Restore it from a backup",
+		return REFUSE(error,
+			      _("%s is damaged: its header cannot have a length of %u. Restore it from a backup"),
 			      path, header->header_length);
 	if (header->refcount_order > 6)
-		return REFUSE(error, "%s is damaged: refcounts of 2^%u bits do not exist. Restore it from a backup",
-			      path,
+		return REFUSE(error,
+			      _("%s is damaged: refcounts of 2^%u bits do not exist. Restore it from a backup"), path,
 			      header->refcount_order);
 	return true;
 }
@@ -124,9 +126,9 @@ static bool check_features(const struct qcow2 *image, GError **error)
 
 	if (header->crypt_method || qcow2_extension(image, QCOW2_EXTENSION_ENCRYPTION))
 		return REFUSE(error,
-			      "%s is encrypted (%s), which is not supported. Decrypt it into a new image: qemu-img "
-			      "convert --image-opts ... -O qcow2", image->file.path,
-			      header->crypt_method == 2 ? "LUKS" : "AES");
+			      _("%s is encrypted (%s), which is not supported. Decrypt it into a new image: qemu-img "
+				"convert --image-opts ... -O qcow2"), image->file.path, header->crypt_method == 2 ?
+			      "LUKS" : "AES");
 	for (unsigned bit = 0; bit < 64; bit++) {
 		g_autofree char *name = unknown >> bit & 1 ? feature_name(image, bit) : NULL;
 
@@ -135,15 +137,17 @@ static bool check_features(const struct qcow2 *image, GError **error)
 	}
 	if (unknown)
 		return REFUSE(error,
-			      "%s needs features that are not known here: %s. Convert it with the program that "
-			      "made it", image->file.path, names->str);
+			      _("%s needs features that are not known here: %s. Convert it with the program that "
+				"made it"), image->file.path, names->str);
 	if (header->compression_type > 1 ||
 	    (header->compression_type != 0) != ((header->incompatible_features & QCOW2_COMPRESSION_TYPE) != 0))
-		return REFUSE(error, "%s is compressed by a method (%u) that is not known here. Convert it with the "
-			      "program that made it", image->file.path, header->compression_type);
+		return REFUSE(error,
+			      _("%s is compressed by a method (%u) that is not known here. Convert it with the "
+				"program that made it"), image->file.path, header->compression_type);
 	if (header->incompatible_features & QCOW2_EXTENDED_L2 && header->cluster_bits < 14)
-		return REFUSE(error, "%s is damaged: clusters of %u bytes cannot have subclusters. Restore it from a "
-			      "backup", image->file.path, 1u << header->cluster_bits);
+		return REFUSE(error,
+			      _("%s is damaged: clusters of %u bytes cannot have subclusters. Restore it from a "
+				"backup"), image->file.path, 1u << header->cluster_bits);
 	return true;
 }
 
@@ -160,7 +164,7 @@ static bool read_extensions(struct qcow2 *image, const uint8_t *raw, size_t leng
 			return true;
 		if (extension.length > end - at)
 			return REFUSE(error,
-				      "%s is damaged: header extension %08x is too long. Restore it from a backup",
+				      _("%s is damaged: header extension %08x is too long. Restore it from a backup"),
 				      image->file.path, extension.type);
 		extension.data = g_memdup2(raw + at, extension.length);
 		g_array_append_val(image->extensions, extension);
@@ -179,8 +183,8 @@ static bool read_names(struct qcow2 *image, const uint8_t *raw, size_t length, G
 	if (header->backing_size > 1023 || header->backing_offset > length ||
 	    header->backing_size > length - header->backing_offset)
 		return REFUSE(error,
-			      "%s is damaged: the name of its backing file is not inside of the header. Restore it "
-			      "from a backup", image->file.path);
+			      _("%s is damaged: the name of its backing file is not inside of the header. Restore it "
+				"from a backup"), image->file.path);
 	image->backing_name = g_strndup((const char *)raw + header->backing_offset, header->backing_size);
 	if (format)
 		image->backing_format = g_strndup((const char *)format->data, MIN(format->length, 63u));
@@ -214,19 +218,21 @@ static bool check_tables(const struct qcow2 *image, GError **error)
 	uint64_t refcount_bytes = (uint64_t)header->refcount_table_clusters << header->cluster_bits;
 
 	if (header->l1_size > QCOW2_L1_MAX / 8 || bad_table(image, header->l1_table_offset, header->l1_size * 8ull))
-		return REFUSE(error, "%s is damaged: its L1 table is out of bounds. Restore it from a backup",
+		return REFUSE(error, _("%s is damaged: its L1 table is out of bounds. Restore it from a backup"),
 			      image->file.path);
 	if (header->size > INT64_MAX || qcow2_l1_entries(image, header->size) > header->l1_size)
 		return REFUSE(error,
-			      "%s is damaged: its L1 table is too small for its size. Restore it from a backup",
+			      _("%s is damaged: its L1 table is too small for its size. Restore it from a backup"),
 			      image->file.path);
 	if (header->refcount_table_clusters == 0 || refcount_bytes > MAX(QCOW2_REFTABLE_MAX, image->cluster_size) ||
 	    bad_table(image, header->refcount_table_offset, refcount_bytes))
-		return REFUSE(error, "%s is damaged: its refcount table is out of bounds. Restore it from a backup",
+		return REFUSE(error,
+			      _("%s is damaged: its refcount table is out of bounds. Restore it from a backup"),
 			      image->file.path);
 	if (header->nb_snapshots > QCOW2_SNAPSHOTS_MAX ||
 	    bad_table(image, header->snapshots_offset, header->nb_snapshots * 40ull))
-		return REFUSE(error, "%s is damaged: its snapshot table is out of bounds. Restore it from a backup",
+		return REFUSE(error,
+			      _("%s is damaged: its snapshot table is out of bounds. Restore it from a backup"),
 			      image->file.path);
 	return true;
 }
@@ -238,7 +244,7 @@ bool qcow2_header_read(struct qcow2 *image, GError **error)
 
 	image->extensions = qcow2_extensions_new();
 	if (!failure && qcow2_get32(raw) != QCOW2_MAGIC)
-		return REFUSE(error, "%s is not a qcow2 image. Choose another file, or its proper format",
+		return REFUSE(error, _("%s is not a qcow2 image. Choose another file, or its proper format"),
 			      image->file.path);
 	if (!failure) {
 		decode(&image->header, raw);
@@ -250,7 +256,7 @@ bool qcow2_header_read(struct qcow2 *image, GError **error)
 		failure = qcow2_read_at(image, 0, raw, image->cluster_size);
 	}
 	if (failure)
-		return REFUSE(error, "The header of %s cannot be read: %s", image->file.path, g_strerror(failure));
+		return REFUSE(error, _("The header of %s cannot be read: %s"), image->file.path, g_strerror(failure));
 	if (!read_extensions(image, raw, image->cluster_size, error) || !check_features(image, error))
 		return false;
 	qcow2_derive(image);

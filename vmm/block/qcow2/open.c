@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gi18n.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -122,20 +123,20 @@ static bool open_backing(struct qcow2 *image, const struct block_options *option
 
 	if (strstr(image->backing_name, "://") || g_str_has_prefix(image->backing_name, "json:"))
 		return REFUSE(error,
-			      "The backing image of %s is not a file but \"%s\". Copy it to a file and rebase the "
-			      "image onto that", image->file.path, image->backing_name);
+			      _("The backing image of %s is not a file but \"%s\". Copy it to a file and rebase the "
+				"image onto that"), image->file.path, image->backing_name);
 	if (in_chain(image, path))
 		return REFUSE(error,
-			      "%s is, by way of its backing images, its own backing image (%s). Restore it from a "
-			      "backup", image->file.path, path);
+			      _("%s is, by way of its backing images, its own backing image (%s). Restore it from a "
+				"backup"), image->file.path, path);
 	if (depth(image) > QCOW2_CHAIN_MAX)
-		return REFUSE(error, "%s has more than %u images below it. Commit some of them", image->file.path,
+		return REFUSE(error, _("%s has more than %u images below it. Commit some of them"), image->file.path,
 			      QCOW2_CHAIN_MAX);
 	is_qcow2 = format ? strcmp(format, "qcow2") == 0 : image_probe(path) == BLOCK_FORMAT_QCOW2;
 	if (format && !is_qcow2 && strcmp(format, "raw") != 0)
 		return REFUSE(error,
-			      "The backing image %s has the format %s, which is not supported. Convert it to qcow2 "
-			      "and rebase %s onto that", path, format, image->file.path);
+			      _("The backing image %s has the format %s, which is not supported. Convert it to qcow2 "
+				"and rebase %s onto that"), path, format, image->file.path);
 	backing_options.path = path;
 	backing_options.read_only = true;
 	image->backing = g_new0(struct qcow2_backing, 1);
@@ -144,7 +145,7 @@ static bool open_backing(struct qcow2 *image, const struct block_options *option
 	if (open_backing_file(image, &backing_options, is_qcow2, error)) {
 		return true;
 	}
-	g_prefix_error(error, "The backing image of %s: ", image->file.path);
+	g_prefix_error(error, _("The backing image of %s: "), image->file.path);
 	g_clear_pointer(&image->backing, g_free);
 	return false;
 }
@@ -158,14 +159,15 @@ static bool open_data_file(struct qcow2 *image, const struct block_options *opti
 
 	if (!path)
 		return REFUSE(error,
-			      "%s keeps its data in another file, but does not say in which. Set it: qemu-img amend "
-			      "-o data_file=...", image->file.path);
+			      _("%s keeps its data in another file, but does not say in which. Set it: qemu-img "
+				"amend -o data_file=..."), image->file.path);
 	if (in_chain(image, path))
-		return REFUSE(error, "%s names itself as its data file. Restore it from a backup", image->file.path);
+		return REFUSE(error, _("%s names itself as its data file. Restore it from a backup"),
+			      image->file.path);
 	data_options.path = path;
 	data_options.read_only = image->read_only;
 	if (!engine_file_open(&image->data_file, &data_options, error)) {
-		g_prefix_error(error, "The data file of %s: ", image->file.path);
+		g_prefix_error(error, _("The data file of %s: "), image->file.path);
 		return false;
 	}
 	image->data = &image->data_file;
@@ -254,7 +256,7 @@ static bool read_tables(struct qcow2 *image, GError **error)
 	image->l1_disk = g_try_new0(uint64_t, header->l1_size + 1ull);
 	image->end = qcow2_clusters(image, image->file.length);
 	if (!image->l1 || !image->l1_disk)
-		return REFUSE(error, "There is not enough memory for the L1 table of %s", image->file.path);
+		return REFUSE(error, _("There is not enough memory for the L1 table of %s"), image->file.path);
 	failure = qcow2_read_table(image, header->l1_table_offset, image->l1, header->l1_size);
 	memcpy(image->l1_disk, image->l1, header->l1_size * 8ull);
 	if (!failure && !image->read_only) {
@@ -264,7 +266,7 @@ static bool read_tables(struct qcow2 *image, GError **error)
 					   image->refcount_table_size);
 	}
 	if (failure)
-		return REFUSE(error, "The tables of %s cannot be read: %s", image->file.path, g_strerror(failure));
+		return REFUSE(error, _("The tables of %s cannot be read: %s"), image->file.path, g_strerror(failure));
 	return true;
 }
 
@@ -297,12 +299,12 @@ static bool repair(struct qcow2 *image, GError **error)
 	g_message("%s was not closed properly; checking it", image->file.path);
 	failure = qcow2_check(image, IMAGE_REPAIR_LEAKS | IMAGE_REPAIR_ERRORS, &result);
 	if (failure)
-		return REFUSE(error, "%s was not closed properly, and cannot be repaired: %s", image->file.path,
+		return REFUSE(error, _("%s was not closed properly, and cannot be repaired: %s"), image->file.path,
 			      g_strerror(failure));
 	if (result.corruptions)
 		return REFUSE(error,
-			      "%s was not closed properly, and has damage that cannot be repaired. Restore it from a "
-			      "backup, or make the disk read-only", image->file.path);
+			      _("%s was not closed properly, and has damage that cannot be repaired. Restore it from "
+				"a backup, or make the disk read-only"), image->file.path);
 	return true;
 }
 
@@ -314,18 +316,18 @@ static bool prepare_writing(struct qcow2 *image, unsigned flags, GError **error)
 		return true;
 	if (image->file.device)
 		return REFUSE(error,
-			      "%s is a host disk with a qcow2 image on it, which can only be read. Copy it to a "
-			      "file, or make the disk read-only", image->file.path);
+			      _("%s is a host disk with a qcow2 image on it, which can only be read. Copy it to a "
+				"file, or make the disk read-only"), image->file.path);
 	if (image->header.incompatible_features & QCOW2_CORRUPT)
 		return REFUSE(error,
-			      "%s is damaged, as somebody found out earlier. Repair it (oriel disk check --repair), "
-			      "or make the disk read-only", image->file.path);
+			      _("%s is damaged, as somebody found out earlier. Repair it (oriel disk check "
+				"--repair), or make the disk read-only"), image->file.path);
 	if (!repair(image, error))
 		return false;
 	qcow2_bitmaps_prepare(image);
 	failure = qcow2_refcount_reserve(image);
 	if (failure)
-		return REFUSE(error, "The refcounts of %s cannot grow: %s", image->file.path, g_strerror(failure));
+		return REFUSE(error, _("The refcounts of %s cannot grow: %s"), image->file.path, g_strerror(failure));
 	return true;
 }
 

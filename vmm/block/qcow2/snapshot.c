@@ -5,16 +5,17 @@
 #include "qcow2.h"
 
 #include <errno.h>
+#include <glib/gi18n.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "../image.h"
 
-static bool fail(GError **error, const struct qcow2 *image, const char *what, int cause)
+/* format: has the image's path and the reason */
+static bool fail(GError **error, const struct qcow2 *image, const char *format, int cause)
 {
-	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(cause), "%s in %s: %s", what, image->file.path,
-		    g_strerror(cause));
+	g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(cause), format, image->file.path, g_strerror(cause));
 	return false;
 }
 
@@ -27,13 +28,13 @@ static bool begin(struct block *block, struct qcow2 **image, struct qcow2_snapsh
 	*image = qcow2_from_block(block);
 	if (!*image || (*image)->external) {
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-			    "%s cannot have snapshots: they need a qcow2 image "
-			    "that holds its data itself. Convert it to qcow2", block_path(block));
+			    _("%s cannot have snapshots: they need a qcow2 image that holds its data itself. Convert "
+			      "it to qcow2"), block_path(block));
 		return false;
 	}
 	block_drain(block);
 	failure = qcow2_snapshots_read(*image, table);
-	return failure ? fail(error, *image, "The snapshots cannot be read", failure) : true;
+	return failure ? fail(error, *image, _("The snapshots in %s cannot be read: %s"), failure) : true;
 }
 
 static struct qcow2_snapshot *find(const struct qcow2_snapshot_table *table, const char *name, GError **error)
@@ -44,7 +45,7 @@ static struct qcow2_snapshot *find(const struct qcow2_snapshot_table *table, con
 	for (unsigned i = 0; i < table->count; i++)
 		if (strcmp(table->snapshots[i].id, name) == 0)
 			return &table->snapshots[i];
-	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, "There is no snapshot \"%s\"", name);
+	g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT, _("There is no snapshot \"%s\""), name);
 	return NULL;
 }
 
@@ -129,10 +130,9 @@ bool block_snapshot_create(struct block *block, const char *name, uint64_t vm_cl
 	qcow2_snapshots_free(table);
 	if (failure == EMLINK)
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
-			    "%s cannot have that many snapshots, because its "
-			    "refcounts have only %u bits. Convert it to a new image", image->file.path,
-			    image->refcount_bits);
-	return failure == EMLINK ? false : failure ? fail(error, image, "The snapshot cannot be made",
+			    _("%s cannot have that many snapshots, because its refcounts have only %u bits. Convert "
+			      "it to a new image"), image->file.path, image->refcount_bits);
+	return failure == EMLINK ? false : failure ? fail(error, image, _("The snapshot in %s cannot be made: %s"),
 							  failure) : true;
 }
 
@@ -175,7 +175,7 @@ bool block_snapshot_apply(struct block *block, const char *name, GError **error)
 		block->size = image->header.size & ~511ull;
 	}
 	qcow2_snapshots_free(table);
-	return failure ? fail(error, image, "The snapshot cannot be applied", failure) : snapshot != NULL;
+	return failure ? fail(error, image, _("The snapshot in %s cannot be applied: %s"), failure) : snapshot != NULL;
 }
 
 static int delete(struct qcow2 *image, struct qcow2_snapshot_table *table, struct qcow2_snapshot *snapshot)
@@ -216,7 +216,7 @@ bool block_snapshot_delete(struct block *block, const char *name, GError **error
 		qcow2_switch_abort(image);
 	}
 	qcow2_snapshots_free(table);
-	return failure ? fail(error, image, "The snapshot cannot be deleted", failure) : snapshot != NULL;
+	return failure ? fail(error, image, _("The snapshot in %s cannot be deleted: %s"), failure) : snapshot != NULL;
 }
 
 bool block_snapshot_view(struct block *block, const char *name, GError **error)
@@ -240,5 +240,5 @@ bool block_snapshot_view(struct block *block, const char *name, GError **error)
 		block->size = snapshot->disk_size & ~511ull;
 	}
 	qcow2_snapshots_free(table);
-	return failure ? fail(error, image, "The snapshot cannot be read", failure) : snapshot != NULL;
+	return failure ? fail(error, image, _("The snapshot in %s cannot be read: %s"), failure) : snapshot != NULL;
 }
