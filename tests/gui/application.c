@@ -39,8 +39,6 @@ struct session *session_start(void)
 	struct session *session = g_new0(struct session, 1);
 	g_autofree char *display = NULL;
 
-	if (g_getenv("GUI_TEST_PICTURES"))
-		g_mkdir_with_parents(g_getenv("GUI_TEST_PICTURES"), 0755);
 	session->runtime = g_dir_make_tmp("oriel-session-XXXXXX", NULL);
 	g_setenv("XDG_RUNTIME_DIR", session->runtime, TRUE);
 	session->desktop = desktop_start();

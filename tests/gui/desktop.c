@@ -305,6 +305,7 @@ void desktop_picture(struct desktop *desktop, Window window, const char *name)
 
 	if (!folder)
 		return;
+	g_mkdir_with_parents(folder, 0755);
 	path = g_strdup_printf("%s/%s.png", folder, name);
 	desktop_place(desktop, window, &x, &y);
 	desktop_size(desktop, window, &width, &height);
