@@ -39,6 +39,14 @@ void oriel_command_print_usage(const struct oriel_command *command)
 	fprintf(stderr, _("Usage: %s [OPTION...] %s\n"), g_get_prgname(), arguments);
 }
 
+static gboolean asks_for_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return TRUE;
+	return FALSE;
+}
+
 gboolean oriel_command_parse(const struct oriel_command *command, const GOptionEntry *entries, int minimum,
 			     int maximum, int *argc, char ***argv, int *status)
 {
@@ -52,6 +60,13 @@ gboolean oriel_command_parse(const struct oriel_command *command, const GOptionE
 	g_option_context_set_summary(context, command->summary);
 	if (entries)
 		g_option_context_add_main_entries(context, entries, TRANSLATION_DOMAIN);
+	if (asks_for_help(*argc, *argv)) {
+		g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
+
+		oriel_print_help(stdout, help);
+		*status = ORIEL_SUCCESS;
+		return FALSE;
+	}
 	if (!g_option_context_parse(context, argc, argv, &error)) {
 		oriel_command_say("%s", error->message);
 		*status = ORIEL_USAGE;
