@@ -294,13 +294,14 @@ static void add_extent(const struct image_extent *extent, void *opaque)
 	oriel_disk_json_close(json, '}');
 }
 
-/* Over columns of numbers, which are ASCII and so can be printed by width. */
+/* Over columns of numbers, at their right ends */
 static void print_extent_title(void)
 {
 	const char *titles[] = { _("start"), _("length") };
 
 	for (gsize i = 0; i < G_N_ELEMENTS(titles); i++)
-		printf("%s%*s%s", i ? " " : "", MAX(EXTENT_COLUMNS - (int)g_utf8_strlen(titles[i], -1), 0), "", titles[i]);
+		printf("%s%*s%s", i ? " " : "", MAX(EXTENT_COLUMNS - (int)g_utf8_strlen(titles[i], -1), 0), "",
+		       titles[i]);
 	printf("  %s\n", _("contents"));
 }
 

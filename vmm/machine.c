@@ -216,10 +216,10 @@ static struct network *new_network(struct machine *machine, GError **error)
 	if (!config->interface) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
 			    config->network_mode == CONFIG_NETWORK_TAP ?
-			    _("Which tap device is the guest's network to be connected with? Set interface of [network] "
-			      "to its name") :
-			    _("Which bridge is the guest's network to be connected with? Set interface of [network] to "
-			      "its name"));
+			    _("Which tap device is the guest's network to be connected with? Set interface of "
+			      "[network] to its name") :
+			    _("Which bridge is the guest's network to be connected with? Set interface of [network] "
+			      "to its name"));
 		return NULL;
 	}
 	return (config->network_mode == CONFIG_NETWORK_TAP ? tap_new : tap_new_on_bridge)(&machine->vm, config->interface,

@@ -76,10 +76,12 @@ bool engine_file_lock(const struct engine_file *file, GError **error)
 	}
 	for (size_t i = 0; i < used_count; i++)
 		if (byte_locked(file->fd, LOCK_UNSHARED + used[i]))
-			return lock_refused(file, _("%s is in use by another program, perhaps another machine"), error);
+			return lock_refused(file, _("%s is in use by another program, perhaps another machine"),
+					    error);
 	for (size_t i = 0; i < G_N_ELEMENTS(unshared); i++)
 		if (byte_locked(file->fd, LOCK_USED + unshared[i]))
-			return lock_refused(file, _("%s is being written by another program, perhaps another machine"), error);
+			return lock_refused(file, _("%s is being written by another program, perhaps another machine"),
+					    error);
 	return true;
 }
 

@@ -442,7 +442,8 @@ static bool may_resize(const char *path, const struct image_info *info, uint64_t
 			      "guest's partitions first, then confirm that you want this"), path);
 	else if (info->format == BLOCK_FORMAT_QCOW2 && (info->bitmaps || (info->snapshots && info->version == 2)))
 		g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL, info->bitmaps ?
-			    _("%s cannot be resized because of its bitmaps. Delete them, or convert it to a new image") :
+			    _("%s cannot be resized because of its bitmaps. Delete them, or convert it to a new "
+			      "image") :
 			    _("%s cannot be resized because of its snapshots. Delete them, or convert it to a new "
 			      "image"), path);
 	else
