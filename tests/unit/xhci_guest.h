@@ -29,15 +29,18 @@
 enum { CAP_HCSPARAMS1 = 0x04, CAP_HCCPARAMS1 = 0x10, CAP_DBOFF = 0x14, CAP_RTSOFF = 0x18 };
 enum { USBCMD = 0x40, USBSTS = 0x44, CRCR = 0x58, DCBAAP = 0x70, CONFIG = 0x78, PORTSC1 = 0x440, MFINDEX = 0x1000,
        IMAN = 0x1020, IMOD = 0x1024, ERSTSZ = 0x1028, ERSTBA = 0x1030, ERDP = 0x1038, DOORBELL = 0x2000 };
-enum { NORMAL = 1, SETUP = 2, DATA = 3, STATUS = 4, LINK = 6, EVENT_DATA = 7, NO_OP = 8, ENABLE_SLOT = 9,
+enum { NORMAL = 1, SETUP = 2, DATA = 3, STATUS = 4, ISOCH = 5, LINK = 6, EVENT_DATA = 7, NO_OP = 8, ENABLE_SLOT = 9,
        DISABLE_SLOT = 10, ADDRESS_DEVICE = 11, CONFIGURE_ENDPOINT = 12, EVALUATE_CONTEXT = 13, RESET_ENDPOINT = 14,
        STOP_ENDPOINT = 15, SET_TR_DEQUEUE = 16, RESET_DEVICE = 17, NO_OP_COMMAND = 23, TRANSFER_EVENT = 32,
        COMMAND_COMPLETION = 33, PORT_CHANGE = 34, HOST_CONTROLLER = 37 };
 enum { CYCLE = 1, TOGGLE = 2, ISP = 4, CHAIN = 16, IOC = 32, IDT = 64 };
-enum { SUCCESS = 1, TRANSACTION_ERROR = 4, TRB_ERROR = 5, STALL = 6, NO_SLOTS = 9, SLOT_NOT_ENABLED = 11,
-       ENDPOINT_NOT_ENABLED = 12, SHORT_PACKET = 13, PARAMETER_ERROR = 17, CONTEXT_STATE_ERROR = 19,
-       EVENT_RING_FULL = 21, COMMAND_RING_STOPPED = 24, STOPPED = 26 };
-enum { EP_ISOCH_OUT = 1, EP_BULK_OUT = 2, EP_INTERRUPT_OUT = 3, EP_CONTROL = 4, EP_BULK_IN = 6, EP_INTERRUPT_IN = 7 };
+#define SIA 0x80000000u
+enum { SUCCESS = 1, BABBLE = 3, TRANSACTION_ERROR = 4, TRB_ERROR = 5, STALL = 6, NO_SLOTS = 9, SLOT_NOT_ENABLED = 11,
+       ENDPOINT_NOT_ENABLED = 12, SHORT_PACKET = 13, RING_UNDERRUN = 14, RING_OVERRUN = 15, PARAMETER_ERROR = 17,
+       BANDWIDTH_OVERRUN = 18, CONTEXT_STATE_ERROR = 19, EVENT_RING_FULL = 21, MISSED_SERVICE = 23,
+       COMMAND_RING_STOPPED = 24, STOPPED = 26, ISOCH_BUFFER_OVERRUN = 31 };
+enum { EP_ISOCH_OUT = 1, EP_BULK_OUT = 2, EP_INTERRUPT_OUT = 3, EP_CONTROL = 4, EP_ISOCH_IN = 5, EP_BULK_IN = 6,
+       EP_INTERRUPT_IN = 7 };
 
 struct guest_event {
 	uint64_t parameter;
@@ -61,6 +64,7 @@ struct xhci_guest {
 	struct guest_ring transfers[33][32];
 	uint32_t event_index;
 	bool event_cycle;
+	bool waits; /* control() waits for what other threads have to do */
 };
 
 static inline uint8_t *ram(struct xhci_guest *g, uint64_t address)
@@ -146,13 +150,18 @@ static inline uint32_t push(struct xhci_guest *g, struct guest_ring *ring, uint6
 	return address;
 }
 
+static inline bool event_waits(struct xhci_guest *g)
+{
+	return (pci_get32(ram(g, EVENT_RING + g->event_index * 16 + 12)) & CYCLE) == g->event_cycle;
+}
+
 /* False: no event waits. */
 static inline bool next_event(struct xhci_guest *g, struct guest_event *event)
 {
 	const uint8_t *trb = ram(g, EVENT_RING + g->event_index * 16);
 	uint32_t control = pci_get32(trb + 12);
 
-	if ((control & CYCLE) != g->event_cycle)
+	if (!event_waits(g))
 		return false;
 	*event = (struct guest_event){
 		.parameter = pci_get32(trb) | (uint64_t)pci_get32(trb + 4) << 32,
@@ -266,6 +275,7 @@ static inline void fill_endpoint(struct xhci_guest *g, unsigned slot, unsigned d
 
 	ring_init(g, &g->transfers[slot][dci], TRANSFER_RING(slot, dci), TRANSFER_TRBS);
 	memset(context, 0, 32);
+	context[2] = type == EP_ISOCH_OUT || type == EP_ISOCH_IN ? 3 : 0; /* 1 ms */
 	context[4] = (uint8_t)(3 << 1 | type << 3);
 	pci_set16(context + 6, (uint16_t)packet);
 	pci_set32(context + 8, TRANSFER_RING(slot, dci) | 1);
@@ -335,6 +345,8 @@ static inline unsigned control(struct xhci_guest *g, unsigned slot, unsigned typ
 		data = push(g, ring, BUFFER, length, DATA, ISP | (in ? 1u << 16 : 0));
 	status = push(g, ring, 0, 0, STATUS, IOC | (in && length ? 0 : 1u << 16));
 	ring_endpoint(g, slot, 1);
+	while (g->waits && !event_waits(g))
+		g_main_context_iteration(g->machine->vm.loop.context, TRUE);
 	if (moved)
 		*moved = length;
 	event = expect_event(g, TRANSFER_EVENT);

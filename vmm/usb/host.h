@@ -1,6 +1,7 @@
 /*
- * USB devices of the host, lent to the guest by way of libusb. Control, bulk and interrupt transfers; no isochronous
- * ones. To take a device and to give it back can take seconds, and is not for a thread that holds vm->lock; see lending.h.
+ * USB devices of the host, lent to the guest by way of libusb: control, bulk, interrupt and isochronous transfers. To
+ * take a device, to configure or reset it and to give it back can take seconds, and is not for a thread that holds
+ * vm->lock; see lending.h.
  */
 #pragma once
 
@@ -24,8 +25,10 @@ void usb_host_close(struct usb_host *host);
 struct usb_host_options {
 	/* The device was pulled out of the host (usb_host_gone()): it is time for xhci_detach(), though not from within. */
 	void (*gone)(void *opaque);
-	/* The guest's device was destroyed: usb_host_close() is left to do. */
+	/* The guest's device was destroyed, and runs nothing: usb_host_close() is left to do. */
 	void (*release)(void *opaque, struct usb_host *host);
+	/* Calls work(data) on a thread of its own, without vm->lock, and then finish(data). */
+	void (*run)(void *opaque, void (*work)(void *data), void (*finish)(void *data), void *data);
 	void *opaque;
 };
 

@@ -26,6 +26,8 @@ struct job {
 	GPtrArray *entries;
 	GArray *ids;
 	GError *error;
+	void (*run)(void *data), (*ran)(void *data); /* for a device; with data, likewise */
+	void *data;
 	usb_lender_listed listed;
 	usb_lender_done done;
 	void *opaque;
@@ -114,6 +116,23 @@ static void release(void *opaque, struct usb_host *host)
 	start_job(opaque, &(struct job){ .work = close_work, .finish = close_finish, .host = host });
 }
 
+/* --- What a device has to wait for --- */
+
+static void run_work(struct job *job)
+{
+	job->run(job->data);
+}
+
+static void run_finish(struct job *job)
+{
+	job->ran(job->data);
+}
+
+static void run(void *opaque, void (*work)(void *data), void (*finish)(void *data), void *data)
+{
+	start_job(opaque, &(struct job){ .work = run_work, .finish = run_finish, .run = work, .ran = finish, .data = data });
+}
+
 static void detach_gone(void *opaque)
 {
 	struct usb_lender *lender = opaque;
@@ -153,7 +172,7 @@ static void plug_work(struct job *job)
 
 static void plug_finish(struct job *job)
 {
-	const struct usb_host_options options = { gone, release, job->lender };
+	const struct usb_host_options options = { gone, release, run, job->lender };
 	struct usb_device *device;
 
 	if (job->host && job->error) {

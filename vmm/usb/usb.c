@@ -81,7 +81,7 @@ bool usb_wakeup(struct usb_device *device)
 {
 	if (!device->suspended || !device->remote_wakeup || !device->wakeup)
 		return false;
-	device->wakeup(device, device->wakeup_opaque);
+	device->wakeup(device, device->controller);
 	return true;
 }
 

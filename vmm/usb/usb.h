@@ -3,7 +3,8 @@
  *
  * The controller hands a device one transfer at a time for each endpoint. The device ends it with usb_complete(),
  * within the call or later: an endpoint with nothing to say keeps the transfer until it has, which is what NAKs do on
- * a wire. All calls need vm->lock.
+ * a wire. On an isochronous endpoint a transfer is what moves in one service interval, and the device holds each back
+ * for so long that its stream neither runs ahead of time nor out of transfers. All calls need vm->lock.
  */
 #pragma once
 
@@ -82,6 +83,8 @@ struct usb_transfer {
 	const struct iovec *iov; /* length bytes, valid until done */
 	unsigned iov_count;
 	size_t length;
+	uint32_t payload;        /* isochronous only, else 0: the most that moves in one interval */
+	uint64_t interval;       /* likewise; ns */
 	/* The answer */
 	enum usb_status status;
 	size_t actual; /* bytes moved; for IN, fewer than length mean a short packet */
@@ -133,7 +136,12 @@ struct usb_device {
 	uint32_t halted; /* endpoints: bit by number, those for IN from bit 16 */
 	/* Set while it is plugged in. */
 	void (*wakeup)(struct usb_device *device, void *opaque);
-	void *wakeup_opaque;
+	/*
+	 * An isochronous stream has come to its end because no transfer followed the last in time. It begins anew with
+	 * the next one.
+	 */
+	void (*starved)(struct usb_device *device, uint8_t endpoint, void *opaque);
+	void *controller; /* opaque of both */
 };
 
 /* --- For devices --- */

@@ -51,6 +51,7 @@ enum completion xhci_stop_endpoint(struct xhci_endpoint *endpoint)
 	if (endpoint->state != ENDPOINT_RUNNING)
 		return CC_CONTEXT_STATE_ERROR;
 	endpoint->rung = false;
+	endpoint->streaming = false;
 	if (endpoint->busy) {
 		xhci_endpoint_cancel(endpoint);
 		xhci_post_transfer(endpoint, &endpoint->trbs[0], CC_STOPPED, endpoint->trbs[0].status & 0x1FFFF);
@@ -73,6 +74,7 @@ enum completion xhci_set_dequeue(struct xhci_endpoint *endpoint, uint64_t dequeu
 		return CC_CONTEXT_STATE_ERROR;
 	endpoint->ring = (struct xhci_ring){ dequeue & ~15ull, dequeue & DEQUEUE_CYCLE };
 	endpoint->has_setup = false;
+	endpoint->streaming = false;
 	endpoint->state = ENDPOINT_STOPPED;
 	xhci_endpoint_write_context(endpoint);
 	return CC_SUCCESS;
@@ -82,6 +84,7 @@ enum completion xhci_set_dequeue(struct xhci_endpoint *endpoint, uint64_t dequeu
 void xhci_endpoint_state(struct xhci_endpoint *endpoint, struct state *state, const char *prefix)
 {
 	struct usb_setup *setup = &endpoint->setup;
+	bool has_setup = endpoint->has_setup || xhci_endpoint_in_stage(endpoint);
 	char field[USB_FIELD_MAX];
 
 	state_u8(state, usb_field(field, prefix, "state"), &endpoint->state);
@@ -89,12 +92,17 @@ void xhci_endpoint_state(struct xhci_endpoint *endpoint, struct state *state, co
 	state_u64(state, usb_field(field, prefix, "dequeue"), &endpoint->ring.dequeue);
 	state_bool(state, usb_field(field, prefix, "cycle"), &endpoint->ring.cycle);
 	state_bool(state, usb_field(field, prefix, "rung"), &endpoint->rung);
-	state_bool(state, usb_field(field, prefix, "has_setup"), &endpoint->has_setup);
+	state_bool(state, usb_field(field, prefix, "has_setup"), &has_setup);
+	if (state_loading(state))
+		endpoint->has_setup = has_setup;
 	state_u16(state, usb_field(field, prefix, "setup.request"), &setup->request);
 	state_u16(state, usb_field(field, prefix, "setup.value"), &setup->value);
 	state_u16(state, usb_field(field, prefix, "setup.index"), &setup->index);
 	state_u16(state, usb_field(field, prefix, "setup.length"), &setup->length);
-	if (endpoint->state <= ENDPOINT_ERROR && endpoint->type <= 7)
+	state_u32(state, usb_field(field, prefix, "payload"), &endpoint->payload);
+	state_u8(state, usb_field(field, prefix, "interval"), &endpoint->interval);
+	if (endpoint->state <= ENDPOINT_ERROR && endpoint->type <= 7 &&
+	    (!xhci_is_isoch(endpoint) || xhci_isoch_is_valid(endpoint)))
 		return;
 	state_fail(state, "%s: state %u, type %u", prefix, endpoint->state, endpoint->type);
 	endpoint->state = ENDPOINT_STOPPED;

@@ -86,11 +86,16 @@ enum completion {
 	CC_SLOT_NOT_ENABLED = 11,
 	CC_ENDPOINT_NOT_ENABLED = 12,
 	CC_SHORT_PACKET = 13,
+	CC_RING_UNDERRUN = 14,
+	CC_RING_OVERRUN = 15,
 	CC_PARAMETER_ERROR = 17,
+	CC_BANDWIDTH_OVERRUN = 18,
 	CC_CONTEXT_STATE_ERROR = 19,
 	CC_EVENT_RING_FULL = 21,
+	CC_MISSED_SERVICE = 23,
 	CC_COMMAND_RING_STOPPED = 24,
 	CC_STOPPED = 26,
+	CC_ISOCH_BUFFER_OVERRUN = 31,
 };
 
 struct xhci;
@@ -138,7 +143,9 @@ enum endpoint_state { /* section 6.2.3 */
 };
 
 enum endpoint_type {
+	ENDPOINT_ISOCH_OUT = 1,
 	ENDPOINT_CONTROL = 4,
+	ENDPOINT_ISOCH_IN = 5,
 	ENDPOINT_TYPE_IN = 4, /* bit: isochronous, bulk and interrupt endpoints for IN */
 };
 
@@ -150,6 +157,10 @@ struct xhci_endpoint {
 	uint8_t state, type;
 	struct xhci_ring ring; /* at the first TRB that has not been done */
 	bool rung;             /* the doorbell has been rung since the ring was last started */
+	/* Isochronous endpoints */
+	uint32_t payload; /* Max ESIT Payload: most that moves in a service interval */
+	uint8_t interval; /* 125 us << interval */
+	bool streaming;   /* what follows belongs to the next intervals, whatever its Frame ID says */
 	/* The transfer descriptor that is being done */
 	bool busy;
 	bool processing;
@@ -164,6 +175,12 @@ struct xhci_endpoint {
 	struct usb_setup setup;
 	bool has_setup;
 };
+
+/* The device has the data or status stage of a control transfer. */
+static inline bool xhci_endpoint_in_stage(const struct xhci_endpoint *endpoint)
+{
+	return endpoint->type == ENDPOINT_CONTROL && endpoint->busy && endpoint->device;
+}
 
 enum slot_state { /* section 6.2.2 */
 	SLOT_DISABLED = 0, /* or enabled */
@@ -212,6 +229,9 @@ bool xhci_running(const struct xhci *xhci);
 /* A structure that the controller itself needs is not in RAM: it stops (section 4.10.2.6). */
 void xhci_host_error(struct xhci *xhci, const char *what, uint64_t address);
 void xhci_update_wrap(struct xhci *xhci);
+#define XHCI_MICROFRAME 125000 /* ns */
+/* Since MFINDEX was zero. */
+uint64_t xhci_microframes(const struct xhci *xhci);
 
 /* --- xhci_ring.c --- */
 enum fetch_result { FETCH_TRB, FETCH_EMPTY, FETCH_BAD };
@@ -254,6 +274,8 @@ enum completion xhci_reset_device(struct xhci_slot *slot);
 void xhci_slot_clear(struct xhci_slot *slot);
 /* What it is plugged into has a device, or NULL. */
 struct usb_device *xhci_slot_device(const struct xhci_slot *slot);
+/* Which interrupter is told what belongs to no TRB. */
+unsigned xhci_slot_interrupter(const struct xhci_slot *slot);
 void xhci_slot_state(struct xhci_slot *slot, struct state *state);
 
 /* --- xhci_endpoint.c --- */
@@ -277,6 +299,24 @@ void xhci_endpoint_unplugged(struct xhci_endpoint *endpoint);
 void xhci_endpoint_cancel(struct xhci_endpoint *endpoint);
 void xhci_post_transfer(struct xhci_endpoint *endpoint, const struct xhci_trb *trb, enum completion code,
 			uint32_t residue);
+
+/* --- xhci_isoch.c --- */
+static inline bool xhci_is_isoch(const struct xhci_endpoint *endpoint)
+{
+	return endpoint->type == ENDPOINT_ISOCH_OUT || endpoint->type == ENDPOINT_ISOCH_IN;
+}
+
+/* From an endpoint context; false: what no bus has. */
+bool xhci_isoch_parameters(const uint8_t *context, uint32_t *payload, uint8_t *interval);
+/* Of a loaded state. */
+bool xhci_isoch_is_valid(const struct xhci_endpoint *endpoint);
+uint64_t xhci_isoch_interval(const struct xhci_endpoint *endpoint); /* ns */
+/* Whether the descriptor that was taken is due. ISOCH_LATER: xhci_endpoint_run() will be called when it is. */
+enum isoch_time { ISOCH_NOW, ISOCH_LATER, ISOCH_MISSED };
+enum isoch_time xhci_isoch_time(struct xhci_endpoint *endpoint);
+enum completion xhci_isoch_completion(const struct xhci_endpoint *endpoint, enum usb_status status);
+/* The device's endpoint needs descriptors for its stream to go on. */
+void xhci_isoch_starved(struct xhci_slot *slot, uint8_t address);
 
 /* --- xhci_port.c --- */
 uint32_t xhci_port_read(const struct xhci *xhci, unsigned port, unsigned offset);

@@ -162,6 +162,18 @@ static void wakeup(struct usb_device *device, void *opaque)
 	}
 }
 
+static void starved(struct usb_device *device, uint8_t endpoint, void *opaque)
+{
+	struct xhci *xhci = opaque;
+
+	for (unsigned i = 0; i < XHCI_PORTS; i++) {
+		struct xhci_slot *slot = xhci->ports[i].device == device ? slot_at(xhci, i) : NULL;
+
+		if (slot)
+			xhci_isoch_starved(slot, endpoint);
+	}
+}
+
 uint32_t xhci_port_read(const struct xhci *xhci, unsigned number, unsigned offset)
 {
 	const struct xhci_port *port = &xhci->ports[number];
@@ -226,7 +238,8 @@ bool xhci_attach(struct xhci *xhci, struct usb_device *device, GError **error)
 		if (xhci_connected(xhci, connector))
 			continue;
 		device->wakeup = wakeup;
-		device->wakeup_opaque = xhci;
+		device->starved = starved;
+		device->controller = xhci;
 		xhci->ports[number].device = device;
 		show_device(xhci, number);
 		return true;

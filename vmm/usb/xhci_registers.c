@@ -33,7 +33,6 @@
 #define LEGACY_SMI_ENABLES 0x0000E011u
 #define NAME_USB 0x20425355 /* "USB " */
 
-#define MICROFRAME 125000 /* ns */
 #define MFINDEX_MASK 0x3FFF
 
 bool xhci_running(const struct xhci *xhci)
@@ -51,15 +50,15 @@ void xhci_host_error(struct xhci *xhci, const char *what, uint64_t address)
 
 /* --- Microframes --- */
 
-static uint64_t microframes(const struct xhci *xhci)
+uint64_t xhci_microframes(const struct xhci *xhci)
 {
-	return (clock_now(&xhci->pci.device.vm->clock) - xhci->frame_base) / MICROFRAME;
+	return (clock_now(&xhci->pci.device.vm->clock) - xhci->frame_base) / XHCI_MICROFRAME;
 }
 
 void xhci_update_wrap(struct xhci *xhci)
 {
 	if (xhci->usbcmd & USBCMD_RS && xhci->usbcmd & USBCMD_EWE)
-		timer_set(&xhci->wrap, xhci->frame_base + ((microframes(xhci) | MFINDEX_MASK) + 1) * MICROFRAME);
+		timer_set(&xhci->wrap, xhci->frame_base + ((xhci_microframes(xhci) | MFINDEX_MASK) + 1) * XHCI_MICROFRAME);
 	else
 		timer_cancel(&xhci->wrap);
 }
@@ -232,7 +231,7 @@ static uint32_t read_runtime(const struct xhci *xhci, unsigned offset)
 	const struct xhci_interrupter *interrupter;
 
 	if (offset == RUNTIME)
-		return xhci->usbcmd & USBCMD_RS ? microframes(xhci) & MFINDEX_MASK : 0;
+		return xhci->usbcmd & USBCMD_RS ? xhci_microframes(xhci) & MFINDEX_MASK : 0;
 	if (offset < INTERRUPTERS)
 		return 0;
 	interrupter = &xhci->interrupters[(offset - INTERRUPTERS) / INTERRUPTER_SIZE];

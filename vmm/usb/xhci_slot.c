@@ -32,6 +32,13 @@ static void write_slot_state(struct xhci_slot *slot, enum slot_state state)
 	context[12] = state >= SLOT_ADDRESSED ? slot->id : 0; /* the device's address: any that no other has */
 }
 
+unsigned xhci_slot_interrupter(const struct xhci_slot *slot)
+{
+	const uint8_t *context = output(slot, 0);
+
+	return context ? pci_get16(context + 10) >> 6 : 0;
+}
+
 static void drop_endpoint(struct xhci_slot *slot, unsigned dci)
 {
 	struct xhci_endpoint *endpoint = slot->endpoints[dci];
@@ -99,13 +106,17 @@ static bool port_is_free(const struct xhci_slot *slot, unsigned port)
 
 static void add_endpoint(struct xhci_slot *slot, unsigned dci, const uint8_t *input)
 {
+	struct xhci_endpoint *endpoint;
 	uint8_t *context = output(slot, dci * CONTEXT_SIZE);
 
 	drop_endpoint(slot, dci);
 	if (context)
 		memcpy(context, input, CONTEXT_SIZE);
-	slot->endpoints[dci] = xhci_endpoint_new(slot, dci, input[4] >> 3 & 7, pci_get64(input + 8));
-	xhci_endpoint_set_state(slot->endpoints[dci], ENDPOINT_RUNNING);
+	endpoint = xhci_endpoint_new(slot, dci, input[4] >> 3 & 7, pci_get64(input + 8));
+	if (xhci_is_isoch(endpoint))
+		xhci_isoch_parameters(input, &endpoint->payload, &endpoint->interval);
+	slot->endpoints[dci] = endpoint;
+	xhci_endpoint_set_state(endpoint, ENDPOINT_RUNNING);
 }
 
 /* Section 4.6.5. The address itself needs no request: devices here are known by their ports. */
@@ -141,8 +152,13 @@ enum completion xhci_address_device(struct xhci_slot *slot, uint64_t address, bo
 static bool endpoint_is_valid(unsigned dci, const uint8_t *context)
 {
 	unsigned type = context[4] >> 3 & 7;
+	uint32_t payload;
+	uint8_t interval;
 
 	if (context[1] >> 2 & 0x1F)
+		return false;
+	if ((type == ENDPOINT_ISOCH_OUT || type == ENDPOINT_ISOCH_IN) &&
+	    !xhci_isoch_parameters(context, &payload, &interval))
 		return false;
 	if (type == 0 || type == ENDPOINT_CONTROL)
 		return type == ENDPOINT_CONTROL && dci & 1;

@@ -164,6 +164,9 @@ static bool map_buffers(struct xhci_endpoint *endpoint)
 
 		if (!is_data(trb) && type != TRB_EVENT_DATA && type != TRB_NO_OP && type != TRB_STATUS)
 			return false;
+		/* An Isoch TRB is the first of each descriptor there, and of none anywhere else. */
+		if ((type == TRB_ISOCH) != (i == 0 && xhci_is_isoch(endpoint) && type != TRB_NO_OP))
+			return false;
 		if (!length)
 			continue;
 		/* Immediate data stands in the TRB, which is RAM too (section 6.4.1.1). */
@@ -191,11 +194,11 @@ static void finish(struct xhci_endpoint *endpoint, enum completion code, size_t 
 {
 	endpoint->busy = false;
 	endpoint->device = NULL;
-	/* A halted endpoint stays at the descriptor that failed (section 4.8.3). */
-	if (code == CC_SUCCESS)
+	/* A halted endpoint stays at the descriptor that failed (section 4.8.3); isochronous ones go on. */
+	if (code == CC_SUCCESS || (xhci_is_isoch(endpoint) && code != CC_TRB_ERROR))
 		endpoint->ring = endpoint->next;
 	else
-		xhci_endpoint_set_state(endpoint, ENDPOINT_HALTED);
+		xhci_endpoint_set_state(endpoint, xhci_is_isoch(endpoint) ? ENDPOINT_ERROR : ENDPOINT_HALTED);
 	report(endpoint, code, moved);
 	free_memory(endpoint);
 }
@@ -206,7 +209,8 @@ static void transfer_done(struct usb_transfer *transfer)
 					 G_STRUCT_OFFSET(struct xhci_endpoint, transfer));
 
 	endpoint->device->transfers++;
-	finish(endpoint, completion_of(transfer->status), MIN(transfer->actual, transfer->length));
+	finish(endpoint, xhci_is_isoch(endpoint) ? xhci_isoch_completion(endpoint, transfer->status) :
+	       completion_of(transfer->status), MIN(transfer->actual, transfer->length));
 	xhci_endpoint_run(endpoint);
 }
 
@@ -224,6 +228,8 @@ static void submit(struct xhci_endpoint *endpoint)
 	endpoint->transfer.setup = endpoint->setup;
 	endpoint->transfer.iov = endpoint->iov;
 	endpoint->transfer.iov_count = endpoint->iov_count;
+	endpoint->transfer.payload = endpoint->payload;
+	endpoint->transfer.interval = xhci_is_isoch(endpoint) ? xhci_isoch_interval(endpoint) : 0;
 	endpoint->transfer.done = transfer_done;
 	usb_submit(device, &endpoint->transfer);
 }
@@ -272,6 +278,16 @@ static void start_control(struct xhci_endpoint *endpoint)
 	}
 }
 
+static void submit_isoch(struct xhci_endpoint *endpoint)
+{
+	if (!is_in(endpoint) && endpoint->transfer.length > endpoint->payload) {
+		finish(endpoint, CC_BANDWIDTH_OVERRUN, 0);
+		return;
+	}
+	endpoint->streaming = true;
+	submit(endpoint);
+}
+
 static void start(struct xhci_endpoint *endpoint)
 {
 	endpoint->busy = true;
@@ -281,6 +297,8 @@ static void start(struct xhci_endpoint *endpoint)
 		finish(endpoint, CC_TRB_ERROR, 0);
 	else if (trb_type(&endpoint->trbs[0]) == TRB_NO_OP)
 		finish(endpoint, CC_SUCCESS, 0);
+	else if (xhci_is_isoch(endpoint))
+		submit_isoch(endpoint);
 	else
 		submit(endpoint);
 }
@@ -305,6 +323,7 @@ void xhci_endpoint_run(struct xhci_endpoint *endpoint)
 	endpoint->processing = true;
 	for (unsigned i = 0; endpoint->rung && !endpoint->busy && endpoint->state == ENDPOINT_RUNNING; i++) {
 		enum fetch_result result;
+		enum isoch_time time;
 
 		if (!xhci_running(xhci) || xhci_events_blocked(xhci))
 			break;
@@ -317,7 +336,13 @@ void xhci_endpoint_run(struct xhci_endpoint *endpoint)
 			bad_ring(endpoint);
 		if (result != FETCH_TRB)
 			break;
-		start(endpoint);
+		time = xhci_is_isoch(endpoint) ? xhci_isoch_time(endpoint) : ISOCH_NOW;
+		if (time == ISOCH_LATER)
+			break;
+		if (time == ISOCH_MISSED)
+			finish(endpoint, CC_MISSED_SERVICE, 0);
+		else
+			start(endpoint);
 	}
 	endpoint->processing = false;
 }
@@ -326,6 +351,9 @@ void xhci_endpoint_cancel(struct xhci_endpoint *endpoint)
 {
 	if (endpoint->busy && endpoint->device)
 		usb_cancel(endpoint->device, &endpoint->transfer);
+	/* The stage that is begun again still belongs to its setup stage. */
+	endpoint->has_setup |= xhci_endpoint_in_stage(endpoint);
+	endpoint->streaming = false;
 	endpoint->busy = false;
 	endpoint->device = NULL;
 }
@@ -335,5 +363,6 @@ void xhci_endpoint_unplugged(struct xhci_endpoint *endpoint)
 	if (!endpoint->busy)
 		return;
 	xhci_endpoint_cancel(endpoint);
+	endpoint->has_setup = false;
 	finish(endpoint, CC_TRANSACTION_ERROR, 0);
 }
