@@ -146,13 +146,35 @@ static void expect_no_criticals(struct application *application)
 			g_error("%s", lines[i]);
 }
 
+static void take_result(GObject *source, GAsyncResult *result, gpointer data)
+{
+	GAsyncResult **slot = data;
+
+	(void)source;
+	*slot = g_object_ref(result);
+}
+
+static gboolean too_late(gpointer data)
+{
+	(void)data;
+	g_error("the manager does not quit");
+	return G_SOURCE_REMOVE;
+}
+
 void application_quit(struct application *application)
 {
+	g_autoptr(GAsyncResult) result = NULL;
 	GError *error = NULL;
+	guint limit;
 
 	application_focus(application);
 	desktop_combine(application->desktop, XK_Control_L, XK_q);
-	g_subprocess_wait_check(application->process, NULL, &error);
+	g_subprocess_wait_check_async(application->process, NULL, take_result, &result);
+	limit = g_timeout_add(PATIENCE / 1000, too_late, NULL);
+	while (!result)
+		g_main_context_iteration(NULL, TRUE);
+	g_source_remove(limit);
+	g_subprocess_wait_check_finish(application->process, result, &error);
 	g_assert_no_error(error);
 	g_clear_object(&application->process);
 	expect_no_criticals(application);

@@ -376,6 +376,7 @@ static void test_german(gconstpointer session)
 	application_press(app, BUTTON, "Löschen …");
 	application_expect(app, LABEL, "„Test-CD“ löschen?");
 	application_press(app, BUTTON, "Abbrechen");
+	application_wait_gone(app, LABEL, "„Test-CD“ löschen?");
 	application_quit(app);
 	application_free(app);
 }

@@ -6,6 +6,8 @@
 #include "../../input/usb_tablet.h"
 
 #define IN_1 3u
+#define OUT_2 4u
+#define IN_2 5u
 
 struct fixture {
 	struct xhci_guest g;
@@ -15,7 +17,8 @@ struct fixture {
 
 static void open_fixture(struct fixture *f)
 {
-	static const unsigned endpoints[][2] = { { IN_1, EP_INTERRUPT_IN }, { 0, 0 } };
+	static const unsigned endpoints[][2] = { { IN_1, EP_INTERRUPT_IN }, { OUT_2, EP_ISOCH_OUT },
+						 { IN_2, EP_ISOCH_IN }, { 0, 0 } };
 
 	memset(f, 0, sizeof *f);
 	input_router_init(&f->router);
@@ -145,16 +148,16 @@ static void test_dead_doorbells(void)
 static uint32_t random_place(GRand *rand)
 {
 	static const uint32_t places[] = { COMMAND_RING, EVENT_RING, INPUT_CONTEXT, OUTPUT_CONTEXT(1), OUTPUT_CONTEXT(2),
-					   TRANSFER_RING(1, 1), TRANSFER_RING(1, 3), TRANSFER_RING(2, 1), ERST, DCBAA,
-					   BUFFER, GUEST_RAM - 64 };
+					   TRANSFER_RING(1, 1), TRANSFER_RING(1, IN_1), TRANSFER_RING(1, OUT_2),
+					   TRANSFER_RING(1, IN_2), TRANSFER_RING(2, 1), ERST, DCBAA, BUFFER, GUEST_RAM - 64 };
 
 	return places[g_rand_int_range(rand, 0, G_N_ELEMENTS(places))] + (uint32_t)g_rand_int_range(rand, 0, 8) * 16;
 }
 
 static void random_trb(struct xhci_guest *g, GRand *rand)
 {
-	static const unsigned types[] = { NORMAL, SETUP, DATA, STATUS, LINK, EVENT_DATA, NO_OP, ENABLE_SLOT, DISABLE_SLOT,
-					  ADDRESS_DEVICE, CONFIGURE_ENDPOINT, EVALUATE_CONTEXT, RESET_ENDPOINT,
+	static const unsigned types[] = { NORMAL, SETUP, DATA, STATUS, ISOCH, LINK, EVENT_DATA, NO_OP, ENABLE_SLOT,
+					  DISABLE_SLOT, ADDRESS_DEVICE, CONFIGURE_ENDPOINT, EVALUATE_CONTEXT, RESET_ENDPOINT,
 					  STOP_ENDPOINT, SET_TR_DEQUEUE, RESET_DEVICE, NO_OP_COMMAND };
 	uint64_t parameter = g_rand_int_range(rand, 0, 8) ? random_place(rand) | (g_rand_int(rand) & 1) :
 			     (uint64_t)g_rand_int(rand) << 32 | g_rand_int(rand);
