@@ -48,17 +48,33 @@ static bool refuse(const char *message, GError **error)
 	return false;
 }
 
+/* For requests that depend on the machine's state: it is the reason, unless the machine runs. */
+static bool refuse_now(const struct machine *machine, const char *otherwise, GError **error)
+{
+	switch (machine->state) {
+	case MACHINE_CRASHED:
+		return refuse(_("The machine has crashed: it can only be reset or stopped"), error);
+	case MACHINE_PAUSED:
+		return refuse(_("The machine is paused: let it go on first"), error);
+	case MACHINE_TROUBLE:
+		return refuse(_("The machine waits for one of its disks"), error);
+	default:
+		return refuse(otherwise, error);
+	}
+}
+
 static bool do_pause(void *opaque, GError **error)
 {
 	struct machine *machine = opaque;
 
 	machine_pause(machine);
-	return machine->state == MACHINE_PAUSED || refuse(_("The machine cannot be paused now"), error);
+	return machine->state == MACHINE_PAUSED || refuse_now(machine, _("The machine cannot be paused now"), error);
 }
 
 static bool do_resume(void *opaque, GError **error)
 {
-	return machine_resume(opaque) || refuse(_("The machine can only be reset or stopped now"), error);
+	return machine_resume(opaque) ||
+	       refuse_now(opaque, _("The machine can only be reset or stopped now"), error);
 }
 
 static bool do_reset(void *opaque, GError **error)
@@ -70,7 +86,8 @@ static bool do_reset(void *opaque, GError **error)
 
 static bool do_power_button(void *opaque, GError **error)
 {
-	return machine_power_button(opaque) || refuse(_("No operating system listens to the power button"), error);
+	return machine_power_button(opaque) ||
+	       refuse_now(opaque, _("No operating system listens to the power button"), error);
 }
 
 static bool do_stop(void *opaque, GError **error)

@@ -223,7 +223,7 @@ static void test_ways_out(void)
 		guest_write(guest, line);
 		guest_wait_line(guest, "screen", BOOT_SECONDS);
 	}
-	expect_refusal(guest, "PowerButton", NULL, "no operating system listens");
+	expect_refusal(guest, "PowerButton", NULL, "No operating system listens");
 	guest_write(guest, "off\n");
 	guest_wait_end(guest, 20);
 	guest_free(guest);
