@@ -1,5 +1,6 @@
 #include "form.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 
 #define ROWS "oriel-rows"
@@ -74,6 +75,27 @@ GtkLabel *oriel_text_label_new(const char *text)
 	gtk_label_set_line_wrap(label, TRUE);
 	gtk_label_set_max_width_chars(label, TEXT_WIDTH);
 	return label;
+}
+
+static void destroy_child(GtkWidget *child, gpointer unused)
+{
+	(void)unused;
+	gtk_widget_destroy(child);
+}
+
+void oriel_remove_children(GtkContainer *container)
+{
+	gtk_container_foreach(container, destroy_child, NULL);
+}
+
+GtkWidget *oriel_remove_button_new(const char *name)
+{
+	GtkWidget *button = gtk_button_new_from_icon_name("list-remove-symbolic", GTK_ICON_SIZE_BUTTON);
+	g_autofree char *accessible = g_strdup_printf(_("Remove: %s"), name);
+
+	atk_object_set_name(gtk_widget_get_accessible(button), accessible);
+	gtk_widget_set_tooltip_text(button, _("Remove"));
+	return button;
 }
 
 GtkLabel *oriel_form_add_note(GtkGrid *form)

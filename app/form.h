@@ -30,6 +30,10 @@ void oriel_note_tell(GtkLabel *note, char *text);
 
 /* A label for texts of several lines, at the start of its room. */
 GtkLabel *oriel_text_label_new(const char *text);
+/* Destroys all that a container has. */
+void oriel_remove_children(GtkContainer *container);
+/* A button without words that removes what has the name. */
+GtkWidget *oriel_remove_button_new(const char *name);
 /* Free with g_free(). */
 char *oriel_without_mnemonic(const char *name);
 

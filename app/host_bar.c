@@ -3,6 +3,8 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
+#include "form.h"
+
 #define ASKER "pkexec" /* polkit's, which asks for the password in a window */
 #define SUDO "sudo "
 
@@ -86,12 +88,6 @@ static void run_command(OrielHostBar *self, GtkWidget *bar, const char *command)
 	g_subprocess_communicate_utf8_async(process, NULL, self->cancellable, command_ended, run);
 }
 
-static void destroy_child(GtkWidget *child, gpointer unused)
-{
-	(void)unused;
-	gtk_widget_destroy(child);
-}
-
 static void add_problem(OrielHostBar *self, const struct oriel_problem *problem);
 
 /* False: it is as it was. Bars that say the same stay: somebody may be about to press a button of theirs. */
@@ -109,7 +105,7 @@ static gboolean check(OrielHostBar *self)
 	}
 	g_free(self->shown);
 	self->shown = g_string_free(messages, FALSE);
-	gtk_container_foreach(GTK_CONTAINER(self), destroy_child, NULL);
+	oriel_remove_children(GTK_CONTAINER(self));
 	for (guint i = 0; i < problems->len; i++)
 		add_problem(self, problems->pdata[i]);
 	if (mended)

@@ -1,17 +1,11 @@
 #include "places.h"
 
-static char *beside_program(const char *path)
-{
-	g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
-	g_autofree char *folder = g_path_get_dirname(self ? self : "");
-
-	return g_canonicalize_filename(path, folder);
-}
+#include "../vmm/program.h"
 
 char *oriel_find_machine_program(void)
 {
 	const char *chosen = g_getenv("ORIEL_VM");
-	g_autofree char *beside = beside_program("oriel-vm");
+	g_autofree char *beside = program_beside("oriel-vm");
 
 	if (chosen)
 		return g_strdup(chosen);
@@ -23,7 +17,7 @@ char *oriel_find_test_disc(void)
 	static const char *const places[] = { "data/testdisc/testdisc.iso", "../share/oriel/testdisc.iso" };
 
 	for (guint i = 0; i < G_N_ELEMENTS(places); i++) {
-		g_autofree char *path = beside_program(places[i]);
+		g_autofree char *path = program_beside(places[i]);
 
 		if (g_file_test(path, G_FILE_TEST_IS_REGULAR))
 			return g_steal_pointer(&path);

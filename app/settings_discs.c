@@ -200,7 +200,7 @@ static void fill_recent(GtkMenuShell *menu, gpointer data)
 	struct row *row = data;
 	guint count = 0;
 
-	gtk_container_foreach(GTK_CONTAINER(menu), (GtkCallback)(void (*)(void))gtk_widget_destroy, NULL);
+	oriel_remove_children(GTK_CONTAINER(menu));
 	for (GList *item = items; item && count < RECENT_MOST; item = item->next)
 		if (is_disc(item->data)) {
 			add_recent(row, menu, item->data);
@@ -289,7 +289,7 @@ static struct row *new_row(struct discs *discs, guint port)
 static void rebuild(struct discs *discs, const struct machine_config *config)
 {
 	g_ptr_array_set_size(discs->rows, 0);
-	gtk_container_foreach(GTK_CONTAINER(discs->list), (GtkCallback)(void (*)(void))gtk_widget_destroy, NULL);
+	oriel_remove_children(GTK_CONTAINER(discs->list));
 	for (guint port = 0; port < CONFIG_DISKS; port++)
 		if (config->has_disk[port] && config->disks[port].kind == CONFIG_CD)
 			g_ptr_array_add(discs->rows, new_row(discs, port));

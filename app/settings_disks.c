@@ -271,7 +271,7 @@ static struct row *new_row(OrielSettings *settings, guint port)
 static void rebuild(struct disks *disks, const struct machine_config *config)
 {
 	g_ptr_array_set_size(disks->rows, 0);
-	gtk_container_foreach(GTK_CONTAINER(disks->list), (GtkCallback)(void (*)(void))gtk_widget_destroy, NULL);
+	oriel_remove_children(GTK_CONTAINER(disks->list));
 	for (guint port = 0; port < CONFIG_DISKS; port++) {
 		struct row *row;
 

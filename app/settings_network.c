@@ -124,9 +124,8 @@ static char *describe(const struct nat_forward *forward)
 static GtkWidget *new_row(struct network *network, const struct nat_forward *forward)
 {
 	GtkWidget *row = gtk_list_box_row_new(), *box = gtk_box_new(GTK_ORIENTATION_HORIZONTAL, 12);
-	GtkWidget *button = gtk_button_new_from_icon_name("list-remove-symbolic", GTK_ICON_SIZE_BUTTON);
 	g_autofree char *text = describe(forward);
-	g_autofree char *name = g_strdup_printf(_("Remove: %s"), text);
+	GtkWidget *button = oriel_remove_button_new(text);
 	GtkWidget *label = gtk_label_new(text);
 
 	gtk_label_set_xalign(GTK_LABEL(label), 0);
@@ -135,8 +134,6 @@ static GtkWidget *new_row(struct network *network, const struct nat_forward *for
 	gtk_box_pack_end(GTK_BOX(box), button, FALSE, FALSE, 0);
 	gtk_container_add(GTK_CONTAINER(row), box);
 	atk_object_set_name(gtk_widget_get_accessible(row), text);
-	atk_object_set_name(gtk_widget_get_accessible(button), name);
-	gtk_widget_set_tooltip_text(button, _("Remove"));
 	g_object_set_data_full(G_OBJECT(button), "forward", nat_forward_format(forward), g_free);
 	g_signal_connect(button, "clicked", G_CALLBACK(remove_pressed), network);
 	gtk_widget_show_all(row);
@@ -153,7 +150,7 @@ static void show_list(struct network *network, const char *list)
 	g_free(network->listed);
 	network->listed = g_strdup(list ? list : "");
 	forwards = nat_forward_parse_list(list, &error);
-	gtk_container_foreach(GTK_CONTAINER(network->list), (GtkCallback)(void (*)(void))gtk_widget_destroy, NULL);
+	oriel_remove_children(GTK_CONTAINER(network->list));
 	for (guint i = 0; forwards && i < forwards->len; i++)
 		gtk_list_box_insert(network->list, new_row(network, forwards->pdata[i]), -1);
 	gtk_widget_set_visible(GTK_WIDGET(network->list), forwards && forwards->len);

@@ -125,26 +125,17 @@ static void look(struct usb *usb)
 
 /* --- Sticks --- */
 
-static gboolean is_stick(const struct machine_config *config, guint number, const char *path)
-{
-	g_autofree char *its = config->has_stick[number] ? machine_config_path(config, config->sticks[number].path) : NULL;
-
-	return g_strcmp0(its, path) == 0;
-}
-
 static gboolean add_stick(struct machine_config *config, gpointer path, GError **error)
 {
-	int free = -1;
+	guint free = 0;
 
-	for (guint i = CONFIG_STICKS; i--; ) {
-		if (is_stick(config, i, path)) {
-			g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS, _("%s is in the machine already."), (char *)path);
-			return FALSE;
-		}
-		if (!config->has_stick[i])
-			free = (int)i;
+	if (machine_config_find_stick(config, path) >= 0) {
+		g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS, _("%s is in the machine already."), (char *)path);
+		return FALSE;
 	}
-	if (free < 0) {
+	while (free < CONFIG_STICKS && config->has_stick[free])
+		free++;
+	if (free == CONFIG_STICKS) {
 		g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, _("The machine has %d sticks, and cannot have more."),
 			    CONFIG_STICKS);
 		return FALSE;
@@ -156,10 +147,11 @@ static gboolean add_stick(struct machine_config *config, gpointer path, GError *
 
 static gboolean remove_stick(struct machine_config *config, gpointer path, GError **error)
 {
+	int number;
+
 	(void)error;
-	for (guint i = 0; i < CONFIG_STICKS; i++)
-		if (is_stick(config, i, path))
-			config->has_stick[i] = false;
+	while ((number = machine_config_find_stick(config, path)) >= 0)
+		config->has_stick[number] = false;
 	return TRUE;
 }
 
@@ -274,17 +266,14 @@ static GtkWidget *new_label(const char *text)
 static void add_stick_row(struct usb *usb, const char *path)
 {
 	g_autofree char *text = g_filename_display_name(path);
-	g_autofree char *name = g_strdup_printf(_("Remove: %s"), text);
 	gboolean plugged = usb->live_sticks && g_strv_contains((const char *const *)usb->live_sticks, path);
 	GtkWidget *box = new_row(usb->sticks, text);
-	GtkWidget *button = gtk_button_new_from_icon_name("list-remove-symbolic", GTK_ICON_SIZE_BUTTON);
+	GtkWidget *button = oriel_remove_button_new(text);
 
 	gtk_box_pack_start(GTK_BOX(box), new_label(text), TRUE, TRUE, 6);
 	if (usb->live_sticks)
 		gtk_box_pack_start(GTK_BOX(box), gtk_label_new(plugged ? _("Plugged in") : _("Pulled out")), FALSE, FALSE, 0);
 	gtk_box_pack_end(GTK_BOX(box), button, FALSE, FALSE, 0);
-	atk_object_set_name(gtk_widget_get_accessible(button), name);
-	gtk_widget_set_tooltip_text(button, _("Remove"));
 	g_object_set_data_full(G_OBJECT(button), "path", g_strdup(path), g_free);
 	g_signal_connect(button, "clicked", G_CALLBACK(remove_pressed), usb);
 }
@@ -293,11 +282,6 @@ static void add_stick_row(struct usb *usb, const char *path)
 static void show_rows(GtkListBox *list)
 {
 	gtk_container_foreach(GTK_CONTAINER(list), (GtkCallback)(void (*)(void))gtk_widget_show_all, NULL);
-}
-
-static void clear_list(GtkListBox *list)
-{
-	gtk_container_foreach(GTK_CONTAINER(list), (GtkCallback)(void (*)(void))gtk_widget_destroy, NULL);
 }
 
 static void show_sticks(struct usb *usb, const struct machine_config *config)
@@ -316,9 +300,9 @@ static void show_sticks(struct usb *usb, const struct machine_config *config)
 		return;
 	g_free(usb->listed_sticks);
 	usb->listed_sticks = g_strdup(listed->str);
-	clear_list(usb->sticks);
+	oriel_remove_children(GTK_CONTAINER(usb->sticks));
 	for (guint i = 0; i < CONFIG_STICKS; i++) {
-		g_autofree char *path = config->has_stick[i] ? machine_config_path(config, config->sticks[i].path) : NULL;
+		g_autofree char *path = machine_config_stick_path(config, i);
 
 		if (path)
 			add_stick_row(usb, path);
@@ -434,7 +418,7 @@ static gboolean is_here(struct usb *usb, const struct usb_id *id)
 
 static void list_devices(struct usb *usb, const GArray *ids)
 {
-	clear_list(usb->devices);
+	oriel_remove_children(GTK_CONTAINER(usb->devices));
 	for (guint i = 0; i < usb->entries->len; i++) {
 		const struct usb_host_entry *entry = usb->entries->pdata[i];
 		struct usb_id id = { entry->vendor, entry->product };

@@ -78,15 +78,6 @@ struct block *machine_stick(const struct machine *machine, unsigned connector)
 	return machine->xhci ? usb_storage_block(xhci_connected(machine->xhci, connector)) : NULL;
 }
 
-/* Whether the image is that of the configuration's stick number. */
-static bool is_configured_stick(const struct machine *machine, unsigned number, const char *path)
-{
-	const struct machine_config *config = machine->config;
-	g_autofree char *its = config->has_stick[number] ? machine_config_path(config, config->sticks[number].path) : NULL;
-
-	return g_strcmp0(its, path) == 0;
-}
-
 static struct usb_device *find_stick(const struct machine *machine, const char *path)
 {
 	g_autofree char *wanted = machine_config_path(machine->config, path);
@@ -118,10 +109,10 @@ static void sticks_changed(struct machine *machine)
 bool machine_plug_stick(struct machine *machine, const char *path, bool read_only, GError **error)
 {
 	struct config_disk stick = { .kind = CONFIG_STICK, .path = (char *)path, .read_only = read_only };
+	int number = machine_config_find_stick(machine->config, path);
 
-	for (unsigned i = 0; i < CONFIG_STICKS; i++)
-		if (is_configured_stick(machine, i, path))
-			stick = machine->config->sticks[i];
+	if (number >= 0)
+		stick = machine->config->sticks[number];
 	stick.read_only |= read_only;
 	if (!check_controller(machine, error) || !attach_stick(machine, &stick, error))
 		return false;

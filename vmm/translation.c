@@ -4,15 +4,14 @@
 #include <libintl.h>
 #include <locale.h>
 
+#include "program.h"
+
 /* Beside the program, where it was built; or where it is installed. */
 static char *find_translations(void)
 {
-	g_autofree char *program = g_file_read_link("/proc/self/exe", NULL);
-	g_autofree char *folder = g_path_get_dirname(program ? program : "");
-	g_autofree char *built = g_canonicalize_filename("data/po", folder);
+	g_autofree char *built = program_beside("data/po");
 
-	return g_file_test(built, G_FILE_TEST_IS_DIR) ? g_steal_pointer(&built) :
-		g_canonicalize_filename("../share/locale", folder);
+	return g_file_test(built, G_FILE_TEST_IS_DIR) ? g_steal_pointer(&built) : program_beside("../share/locale");
 }
 
 void translation_init(void)

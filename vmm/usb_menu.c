@@ -45,7 +45,7 @@ static void add_sticks(GPtrArray *devices, const struct machine *machine)
 			add_stick(devices, block_path(stick), true);
 	}
 	for (unsigned i = 0; i < CONFIG_STICKS; i++) {
-		g_autofree char *path = config->has_stick[i] ? machine_config_path(config, config->sticks[i].path) : NULL;
+		g_autofree char *path = machine_config_stick_path(config, i);
 
 		if (path)
 			add_stick(devices, path, false);

@@ -38,33 +38,6 @@ static struct {
 	char model[41];
 } disk;
 
-static uint32_t load(uintptr_t address)
-{
-	return *(volatile uint32_t *)address;
-}
-
-static void store(uintptr_t address, uint32_t value)
-{
-	*(volatile uint32_t *)address = value;
-}
-
-/* Messages to this CPU's local APIC. */
-static bool enable_messages(uint32_t address)
-{
-	uint8_t capability = pci_capability(address, 0x05);
-	uint32_t head;
-
-	if (!capability)
-		return false;
-	head = pci_read(address, capability);
-	pci_write(address, capability + 4, pci_enable_local_apic());
-	if (head & 0x800000)
-		pci_write(address, capability + 8, 0);
-	pci_write(address, capability + (head & 0x800000 ? 12 : 8), DISK_VECTOR);
-	pci_write(address, capability, head | 0x10000);
-	return true;
-}
-
 static void wait_clear(uintptr_t address, uint32_t bits)
 {
 	for (unsigned i = 0; i < 1000000 && load(address) & bits; i++)
@@ -171,7 +144,7 @@ const char *disk_init(void)
 		start_port();
 		if (!identify())
 			return NULL;
-		if (enable_messages(address))
+		if (pci_enable_msi(address, DISK_VECTOR))
 			store(disk.hba + GHC, load(disk.hba + GHC) | 2);
 		return disk.model;
 	}

@@ -14,6 +14,10 @@ static inline uint8_t inb(uint16_t port) { uint8_t v; __asm__ volatile("inb %1, 
 static inline uint16_t inw(uint16_t port) { uint16_t v; __asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port)); return v; }
 static inline uint32_t inl(uint16_t port) { uint32_t v; __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port)); return v; }
 
+/* A register of a device in memory */
+static inline uint32_t load(uintptr_t address) { return *(volatile uint32_t *)address; }
+static inline void store(uintptr_t address, uint32_t value) { *(volatile uint32_t *)address = value; }
+
 static inline uint64_t tsc(void)
 {
 	uint32_t low, high;
@@ -72,6 +76,8 @@ uint32_t pci_find_device(uint16_t vendor, uint16_t device);
 uint8_t pci_capability(uint32_t address, uint8_t id);
 /* Switches this CPU's local APIC on; returns where messages to it go. */
 uint32_t pci_enable_local_apic(void);
+/* The function's MSI comes to this CPU with a vector; false if the function has none. */
+bool pci_enable_msi(uint32_t address, uint8_t vector);
 /*
  * The function's message (of MSI-X, the one with this number; otherwise of MSI) comes to this CPU: it sets pending, no
  * more. False if the function has no messages.

@@ -50,14 +50,14 @@ static struct {
 	uint32_t offered, server;
 } net = { .own_port = 49152 };
 
-static void store(unsigned offset, uint32_t value)
+static void write_register(unsigned offset, uint32_t value)
 {
-	*(volatile uint32_t *)(net.registers + offset) = value;
+	store(net.registers + offset, value);
 }
 
-static uint32_t load(unsigned offset)
+static uint32_t read_register(unsigned offset)
 {
-	return *(volatile uint32_t *)(net.registers + offset);
+	return load(net.registers + offset);
 }
 
 static void put16(uint8_t *place, uint32_t value)
@@ -123,7 +123,7 @@ static void ask_for_host(void)
 	put32(frame + 28, OWN_ADDRESS);
 	put32(frame + 38, HOST_ADDRESS);
 	put_descriptor((uintptr_t)frame, 60 | TX_DATA | TX_EOP | TX_IFCS, 0);
-	store(TDT, net.tx);
+	write_register(TDT, net.tx);
 }
 
 /* Of the pseudo header (RFC 793, section 3.1), not inverted; the adapter adds the rest. */
@@ -173,7 +173,7 @@ static void send(uint32_t flags, uint64_t address, uint32_t size)
 
 		put_descriptor(address + done, part | command | (done + part == size ? TX_EOP : 0), 3 << 8);
 	}
-	store(TDT, net.tx);
+	write_register(TDT, net.tx);
 	net.sent += flags & SYN ? 1 : size;
 	net.told = net.received;
 }
@@ -239,7 +239,7 @@ static unsigned poll(void)
 	}
 	if ((net.rx - net.rx_returned) % ENTRIES >= 16) {
 		net.rx_returned = net.rx;
-		store(RDT, (net.rx + ENTRIES - 1) % ENTRIES);
+		write_register(RDT, (net.rx + ENTRIES - 1) % ENTRIES);
 	}
 	return count;
 }
@@ -251,7 +251,7 @@ static void wait(void)
 		pending = 0;
 		if (poll())
 			return;
-		store(IMS, INTERRUPT_RXQ0);
+		write_register(IMS, INTERRUPT_RXQ0);
 		idle();
 	}
 }
@@ -266,16 +266,16 @@ static void init_rings(void)
 	memset((void *)TX_RING, 0, 4096);
 	for (unsigned i = 0; i < ENTRIES; i++)
 		rx[i].address = RX_BUFFERS + i * BUFFER_SIZE;
-	store(RDBAL, RX_RING);
-	store(RDBAL + 4, 0);
-	store(RDLEN, ENTRIES * 16);
-	store(RDH, 0);
-	store(RDT, ENTRIES - 1);
-	store(TDBAL, TX_RING);
-	store(TDBAL + 4, 0);
-	store(TDLEN, ENTRIES * 16);
-	store(TDH, 0);
-	store(TDT, 0);
+	write_register(RDBAL, RX_RING);
+	write_register(RDBAL + 4, 0);
+	write_register(RDLEN, ENTRIES * 16);
+	write_register(RDH, 0);
+	write_register(RDT, ENTRIES - 1);
+	write_register(TDBAL, TX_RING);
+	write_register(TDBAL + 4, 0);
+	write_register(TDLEN, ENTRIES * 16);
+	write_register(TDH, 0);
+	write_register(TDT, 0);
 }
 
 static bool init(void)
@@ -286,23 +286,23 @@ static bool init(void)
 		return false;
 	pci_write(address, 4, pci_read(address, 4) | 6);
 	net.registers = pci_read(address, 0x10) & ~0xFu;
-	store(IMC, 0xFFFFFFFF);
-	store(CTRL, load(CTRL) | 1 << 26);
-	for (unsigned i = 0; i < 100000 && load(CTRL) & 1 << 26; i++)
+	write_register(IMC, 0xFFFFFFFF);
+	write_register(CTRL, read_register(CTRL) | 1 << 26);
+	for (unsigned i = 0; i < 100000 && read_register(CTRL) & 1 << 26; i++)
 		;
 	for (unsigned i = 0; i < 6; i++)
-		net.own[i] = (uint8_t)(load(i < 4 ? RAL : RAH) >> i % 4 * 8);
+		net.own[i] = (uint8_t)(read_register(i < 4 ? RAL : RAH) >> i % 4 * 8);
 	if (!pci_enable_message(address, 0))
 		return false;
 	/* The receive queue's message, which masks itself; the others are not wanted. */
-	store(IVAR, 8);
-	store(EIAC, INTERRUPT_RXQ0);
-	store(IAM, 0xFFFFFFFF);
-	store(CTRL_EXT, load(CTRL_EXT) | 1u << 31 | 1 << 24);
+	write_register(IVAR, 8);
+	write_register(EIAC, INTERRUPT_RXQ0);
+	write_register(IAM, 0xFFFFFFFF);
+	write_register(CTRL_EXT, read_register(CTRL_EXT) | 1u << 31 | 1 << 24);
 	init_rings();
-	store(CTRL, load(CTRL) | 1 << 6);
-	store(TCTL, 1 << 1 | 1 << 3 | 15 << 4 | 64 << 12);
-	store(RCTL, 1 << 1 | 1 << 15 | 1 << 26);
+	write_register(CTRL, read_register(CTRL) | 1 << 6);
+	write_register(TCTL, 1 << 1 | 1 << 3 | 15 << 4 | 64 << 12);
+	write_register(RCTL, 1 << 1 | 1 << 15 | 1 << 26);
 	return true;
 }
 
@@ -351,7 +351,7 @@ static void ask_for_address(void)
 	put32(message + 236, DHCP_COOKIE);
 	put32(message + 240, 0x350101FF);
 	put_descriptor((uintptr_t)frame, (MESSAGE + MESSAGE_SIZE) | TX_DATA | TX_EOP | TX_IFCS, 0);
-	store(TDT, net.tx);
+	write_register(TDT, net.tx);
 }
 
 bool network_look(struct network_facts *facts)
@@ -362,13 +362,13 @@ bool network_look(struct network_facts *facts)
 		return false;
 	net.offered = net.server = 0;
 	memcpy(facts->mac, net.own, 6);
-	facts->link = load(STATUS) & 2;
+	facts->link = read_register(STATUS) & 2;
 	if (facts->link)
 		ask_for_address();
 	/* The clock ticks twenty times a second. */
 	while (facts->link && !net.offered && ticks - start < 60) {
 		pending = 0;
-		store(IMS, INTERRUPT_RXQ0);
+		write_register(IMS, INTERRUPT_RXQ0);
 		if (!poll())
 			idle();
 	}
@@ -381,7 +381,7 @@ bool network_attend(void)
 {
 	if (!ready())
 		return false;
-	store(IMS, INTERRUPT_RXQ0);
+	write_register(IMS, INTERRUPT_RXQ0);
 	return true;
 }
 
@@ -471,7 +471,7 @@ uint64_t network_run(uint16_t port, const char *what, uint64_t count)
 
 	if (!ready())
 		return 0;
-	store(EITR0, ask || echo ? ITR_LATENCY : ITR_BULK);
+	write_register(EITR0, ask || echo ? ITR_LATENCY : ITR_BULK);
 	connect(port);
 	start = tsc();
 	tell(what, count);

@@ -40,16 +40,6 @@ static struct {
 	bool failed; /* a command ended with an error */
 } nvme;
 
-static uint32_t load(uintptr_t address)
-{
-	return *(volatile uint32_t *)address;
-}
-
-static void store(uintptr_t address, uint32_t value)
-{
-	*(volatile uint32_t *)address = value;
-}
-
 static void init_queue(struct queue *queue, unsigned id, uint64_t sq, uint64_t cq)
 {
 	uintptr_t stride = 4u << (load(nvme.registers + CAP + 4) & 15);

@@ -72,7 +72,7 @@ static bool enable_msix(uint32_t address, unsigned message)
 	return true;
 }
 
-static bool enable_msi(uint32_t address)
+bool pci_enable_msi(uint32_t address, uint8_t vector)
 {
 	uint8_t capability = pci_capability(address, 0x05);
 	uint32_t head;
@@ -83,14 +83,14 @@ static bool enable_msi(uint32_t address)
 	pci_write(address, capability + 4, pci_enable_local_apic());
 	if (head & 0x800000)
 		pci_write(address, capability + 8, 0);
-	pci_write(address, capability + (head & 0x800000 ? 12 : 8), MESSAGE_VECTOR);
+	pci_write(address, capability + (head & 0x800000 ? 12 : 8), vector);
 	pci_write(address, capability, (head & ~0x700000u) | 0x10000);
 	return true;
 }
 
 bool pci_enable_message(uint32_t address, unsigned message)
 {
-	return enable_msix(address, message) || enable_msi(address);
+	return enable_msix(address, message) || pci_enable_msi(address, MESSAGE_VECTOR);
 }
 
 uint32_t pci_find_class(uint16_t class_and_subclass)

@@ -34,16 +34,6 @@
 
 static uintptr_t registers, stream;
 
-static uint32_t load(uintptr_t address)
-{
-	return *(volatile uint32_t *)address;
-}
-
-static void store(uintptr_t address, uint32_t value)
-{
-	*(volatile uint32_t *)address = value;
-}
-
 static void store16(uintptr_t address, uint16_t value)
 {
 	*(volatile uint16_t *)address = value;

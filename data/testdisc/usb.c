@@ -57,16 +57,6 @@ static struct {
 	unsigned fact_count;
 } usb;
 
-static uint32_t load(uintptr_t address)
-{
-	return *(volatile uint32_t *)address;
-}
-
-static void store(uintptr_t address, uint32_t value)
-{
-	*(volatile uint32_t *)address = value;
-}
-
 static void store_address(uintptr_t address, uint64_t value)
 {
 	store(address, (uint32_t)value);

@@ -50,6 +50,22 @@ char *machine_config_path(const struct machine_config *config, const char *path)
 	return g_canonicalize_filename(path, config->folder);
 }
 
+char *machine_config_stick_path(const struct machine_config *config, unsigned number)
+{
+	return config->has_stick[number] ? machine_config_path(config, config->sticks[number].path) : NULL;
+}
+
+int machine_config_find_stick(const struct machine_config *config, const char *path)
+{
+	for (unsigned i = 0; i < CONFIG_STICKS; i++) {
+		g_autofree char *its = machine_config_stick_path(config, i);
+
+		if (its && strcmp(its, path) == 0)
+			return (int)i;
+	}
+	return -1;
+}
+
 static char *runtime_path(const char *folder, const char *suffix)
 {
 	g_autofree char *machine = g_path_get_basename(folder);

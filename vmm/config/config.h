@@ -177,6 +177,10 @@ bool machine_config_parse_mac(const char *text, uint8_t mac[6]);
 bool machine_config_is_qcow2(const struct config_disk *disk);
 /* Absolute path of a file named in the configuration. Free with g_free(). */
 char *machine_config_path(const struct machine_config *config, const char *path);
+/* That of a stick's image; NULL if there is no stick of this number. Free with g_free(). */
+char *machine_config_stick_path(const struct machine_config *config, unsigned number);
+/* The number of the stick with this absolute path, or -1. */
+int machine_config_find_stick(const struct machine_config *config, const char *path);
 /*
  * $XDG_RUNTIME_DIR/oriel/<machine>.sock, where <machine> is the folder's name, or a digest of it if the path would be
  * too long for a socket. Free with g_free().
